@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
 
-use super::compare;
+use super::parts::compare;
 use crate::store::transfer::{
     Blueprint, Cell, Digest, Found, Purpose, Row, Source, Summary, Table, Target,
 };

@@ -10,8 +10,8 @@ use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    frame,
     header::{Header, MAGIC},
+    parts,
 };
 use crate::store::transfer::{Row, Summary, read_row};
 
@@ -75,21 +75,21 @@ impl Reader {
     pub fn next(&mut self) -> io::Result<Part> {
         let [tag] = self.bytes()?;
         Ok(match tag {
-            frame::ROW => {
+            parts::ROW => {
                 let content = self.content()?;
                 let row = read_row(&content).ok_or_else(|| invalid("a row cannot be read"))?;
                 Part::Row(row, content.len())
             }
-            frame::END_OF_TABLE => Part::EndOfTable(Summary {
+            parts::END_OF_TABLE => Part::EndOfTable(Summary {
                 rows: u64::from_le_bytes(self.bytes()?),
                 digest: self.bytes()?,
             }),
-            frame::NUMBERS => Part::Numbers(serde_json::from_slice(&self.content()?)?),
-            frame::KEYS => {
+            parts::NUMBERS => Part::Numbers(serde_json::from_slice(&self.content()?)?),
+            parts::KEYS => {
                 let keys = String::from_utf8(self.content()?);
                 Part::Keys(keys.map_err(|_| invalid("its keys cannot be read"))?)
             }
-            frame::END => Part::End,
+            parts::END => Part::End,
             _ => return Err(invalid("it has an unknown part")),
         })
     }
@@ -102,7 +102,7 @@ impl Reader {
 
     fn content(&mut self) -> io::Result<Vec<u8>> {
         let length = u32::from_le_bytes(self.bytes()?);
-        if length > frame::BYTES_MAX {
+        if length > parts::BYTES_MAX {
             return Err(invalid("a row is too large"));
         }
         let mut content = Vec::new();

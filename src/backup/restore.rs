@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    compare,
     header::Header,
+    parts::compare,
     reader::{Part, Reader},
 };
 use crate::store::transfer::{Blueprint, Digest, Found, Purpose, Summary, Target};

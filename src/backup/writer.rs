@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::{
-    frame,
     header::{Header, MAGIC},
+    parts,
 };
 use crate::{private, store::transfer::Summary};
 
@@ -39,29 +39,29 @@ impl Writer {
 
     /// Writes a row.
     pub fn row(&mut self, row: &[u8]) -> io::Result<()> {
-        self.frame(frame::ROW, row)
+        self.frame(parts::ROW, row)
     }
 
     /// Writes the end of a table.
     pub fn end_of_table(&mut self, summary: &Summary) -> io::Result<()> {
-        self.stream.write_all(&[frame::END_OF_TABLE])?;
+        self.stream.write_all(&[parts::END_OF_TABLE])?;
         self.stream.write_all(&summary.rows.to_le_bytes())?;
         self.stream.write_all(&summary.digest)
     }
 
     /// Writes the last numbers that the database has given.
     pub fn numbers(&mut self, numbers: &[(String, i64)]) -> io::Result<()> {
-        self.frame(frame::NUMBERS, &serde_json::to_vec(numbers)?)
+        self.frame(parts::NUMBERS, &serde_json::to_vec(numbers)?)
     }
 
     /// Writes the keys of sealed secrets.
     pub fn keys(&mut self, keys: &str) -> io::Result<()> {
-        self.frame(frame::KEYS, keys.as_bytes())
+        self.frame(parts::KEYS, keys.as_bytes())
     }
 
     /// Completes the file, waits until it is on disk, and gives it its name. Returns its size.
     pub fn finish(mut self, path: &Path, replaces: bool) -> io::Result<u64> {
-        self.stream.write_all(&[frame::END])?;
+        self.stream.write_all(&[parts::END])?;
         let (mut plain, digest) = self.stream.finish()?.end();
         plain.write_all(&digest)?;
         let file = plain.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -73,7 +73,7 @@ impl Writer {
 
     fn frame(&mut self, tag: u8, content: &[u8]) -> io::Result<()> {
         let length = u32::try_from(content.len()).ok();
-        let length = length.filter(|length| *length <= frame::BYTES_MAX);
+        let length = length.filter(|length| *length <= parts::BYTES_MAX);
         let length = length.ok_or_else(|| io::Error::other("a row is too large for a backup"))?;
         self.stream.write_all(&[tag])?;
         self.stream.write_all(&length.to_le_bytes())?;

@@ -3,7 +3,11 @@
 use futures_util::TryStreamExt;
 use sea_orm::sqlx::{self, Row as _};
 
-use super::source::{Connection, Source};
+use super::{
+    blueprint::Table,
+    cell::Cell,
+    source::{Connection, Source},
+};
 use crate::error::{Error, Result};
 
 /// Maximum number of lines of SQLite's own check.
@@ -40,11 +44,11 @@ impl Source {
         Ok(findings)
     }
 
-    async fn read_all(&mut self, table: &super::Table) -> Result<()> {
+    async fn read_all(&mut self, table: &Table) -> Result<()> {
         let mut rows = self.rows(table);
         while let Some(row) = rows.try_next().await? {
             for (cell, column) in row.iter().zip(&table.columns) {
-                if let super::Cell::Json(text) = cell
+                if let Cell::Json(text) = cell
                     && serde_json::from_str::<serde_json::Value>(text).is_err()
                 {
                     return Err(Error::internal(format!("{} is not JSON", column.name)));

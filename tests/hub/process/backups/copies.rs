@@ -27,7 +27,7 @@ async fn a_moved_hub_goes_on(database: Database) {
     let url = from.clone();
     with_the_other(&database, async |target| {
         let place = Place::new(target);
-        std::fs::create_dir(place.folder.path().join("data")).unwrap();
+        place.make_folder();
         let to = place.url();
         let copy = ["copy", "--from", &url, "--to", &to];
         if matches!(hub.database, Database::Sqlite) {
@@ -37,9 +37,9 @@ async fn a_moved_hub_goes_on(database: Database) {
         } else {
             run(&copy).await.ok();
         }
+        hub.end(Signal::SIGTERM).await;
         let refused = run(&copy).await.refused();
         assert!(refused.contains("the target has data"), "{refused}");
-        hub.end(Signal::SIGTERM).await;
 
         std::fs::copy(hub.file("secret.key"), place.file("secret.key")).unwrap();
         assert_eq!(place.command(&["check"]).await.ok(), "no findings\n");
@@ -58,7 +58,7 @@ async fn a_killed_copy_goes_on_where_it_was(database: Database) {
     let from = hub.database_url();
     with_the_other(&database, async |target| {
         let place = Place::new(target);
-        std::fs::create_dir(place.folder.path().join("data")).unwrap();
+        place.make_folder();
         let to = place.url();
         let copy = ["copy", "--from", &from, "--to", &to];
         let killed = async || {

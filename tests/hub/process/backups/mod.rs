@@ -7,7 +7,7 @@ mod interrupted;
 mod restores;
 mod schema;
 
-use std::{path::PathBuf, process::Stdio};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::PathBuf, process::Stdio};
 
 use sea_orm::{ConnectionTrait, Database as Driver, Statement};
 use tempfile::TempDir;
@@ -60,6 +60,12 @@ impl Place {
             settings.extend(["--database-url".to_owned(), url.clone()]);
         }
         settings
+    }
+
+    /// Makes the folder for the hub's files.
+    pub fn make_folder(&self) {
+        let data = self.folder.path().join("data");
+        DirBuilder::new().mode(0o700).create(data).unwrap();
     }
 
     /// Runs a command on this database.
