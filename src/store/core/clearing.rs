@@ -7,7 +7,7 @@ use sea_orm::{
     ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, TryGetableMany,
     Value,
     entity::ColumnTrait,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
+    sea_query::{Expr, LockBehavior, LockType},
 };
 
 use super::{gather::padded, handle::Store, transaction::DatabaseTransaction};
@@ -64,19 +64,19 @@ where
         .await
 }
 
-/// Deletes rows that still match, by their keys, and returns their number. Rows that others have locked stay: waiting
-/// for them while holding other rows could become a deadlock.
+/// Deletes rows by their keys, and returns their number. The condition by which they were found is not repeated: SQLite
+/// might search by it instead of by the keys. Rows that others have locked stay: waiting for them while holding other
+/// rows could become a deadlock.
 pub(in crate::store) async fn delete<E, K>(
     transaction: &DatabaseTransaction,
     key: E::Column,
     keys: Vec<K>,
-    which: Expr,
 ) -> Result<u64, DbErr>
 where
     E: EntityTrait,
     K: Key,
 {
-    let is_one_of = |keys| which.clone().and(key.is_in(padded(keys)));
+    let is_one_of = |keys| key.is_in(padded(keys));
     let keys: Vec<K> = match transaction.get_database_backend() {
         // Has one writer and no locks of rows.
         sea_orm::DbBackend::Sqlite => keys,
@@ -102,7 +102,7 @@ where
 }
 
 impl Store {
-    /// Deletes a chunk of the rows that match, in the order of an index.
+    /// Deletes a chunk of the rows that match, in the order of an index. What matches must do so for ever.
     pub(in crate::store) async fn clear<E, K>(
         &self,
         key: E::Column,
@@ -114,17 +114,15 @@ impl Store {
         E: EntityTrait,
         K: Key,
     {
-        let keys: Vec<K> =
-            first::<E, K>(&self.inner.reader, key, which.clone(), order, limit).await?;
-        self.clear_found::<E, K>(key, keys, which, limit).await
+        let keys: Vec<K> = first::<E, K>(&self.inner.reader, key, which, order, limit).await?;
+        self.clear_found::<E, K>(key, keys, limit).await
     }
 
-    /// Deletes these rows if they still match, in one transaction.
+    /// Deletes these rows in one transaction.
     pub(in crate::store) async fn clear_found<E, K>(
         &self,
         key: E::Column,
         keys: Vec<K>,
-        which: Expr,
         limit: u64,
     ) -> Result<Cleared>
     where
@@ -137,7 +135,7 @@ impl Store {
         let is_more = keys.len() as u64 >= limit;
         let transaction = self.begin([]).await?;
         let begun = Instant::now();
-        let deleted = delete::<E, K>(&transaction, key, keys, which).await;
+        let deleted = delete::<E, K>(&transaction, key, keys).await;
         let held = begun.elapsed();
         let rows = transaction.finish(deleted).await?;
         Ok(Cleared {

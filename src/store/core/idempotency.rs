@@ -4,7 +4,7 @@
 //! a hub dies while it handles a request, the key becomes free again if nothing was changed; otherwise the request
 //! is never run again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -12,7 +12,11 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr},
 };
 
-use super::transaction::DatabaseTransaction;
+use super::{
+    clearing::{self, Cleared},
+    gather::padded,
+    transaction::DatabaseTransaction,
+};
 use crate::{
     clock::{self, Time},
     error::Result,
@@ -199,5 +203,29 @@ impl Store {
             .exec(&self.inner.writer)
             .await?;
         Ok(())
+    }
+
+    /// Deletes a chunk of expired keys.
+    pub(in crate::store) async fn forget_keys(&self, now: Time, limit: u64) -> Result<Cleared> {
+        let before = now - REMEMBERED;
+        let (which, order) = (Column::CreatedAt.lt(before), [Column::CreatedAt]);
+        let reader = &self.inner.reader;
+        let old: Vec<Vec<u8>> =
+            clearing::first::<Entity, _>(reader, Column::KeyHash, which, &order, limit).await?;
+        if old.is_empty() {
+            return Ok(Cleared::NONE);
+        }
+        let (is_more, begun) = (old.len() as u64 >= limit, Instant::now());
+        // Keys that were claimed again in the meantime stay.
+        let forgotten = Entity::delete_many()
+            .filter(Column::KeyHash.is_in(padded(old)))
+            .filter(Column::CreatedAt.lt(before))
+            .exec(&self.inner.writer)
+            .await?;
+        Ok(Cleared {
+            is_more,
+            rows: forgotten.rows_affected,
+            held: begun.elapsed(),
+        })
     }
 }

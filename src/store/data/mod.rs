@@ -279,9 +279,7 @@ pub async fn delete_rows(
     scope
         .keep(async |transaction| {
             let begun = Instant::now();
-            let which = Column::DataTableId.eq(id.0);
-            let rows = clearing::delete::<Entity, Uuid>(&transaction, Column::Id, keys, which);
-            let rows = rows.await?;
+            let rows = clearing::delete::<Entity, Uuid>(&transaction, Column::Id, keys).await?;
             if is_first {
                 let deleted = json!({"deleted_rows": {
                     "device_id": filter.device_id,

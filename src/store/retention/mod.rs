@@ -15,10 +15,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
-    core::{clearing::Cleared, handle::Store, idempotency, removed},
-    entities::{
-        audit_entry, delivery_replay, device_import, event, idempotency_key, session, stream_key,
-    },
+    core::{clearing::Cleared, handle::Store, removed},
+    entities::{audit_entry, delivery_replay, device_import, event, session, stream_key},
 };
 use crate::{clock::Time, error::Result, id::first_uuid_at};
 
@@ -124,14 +122,7 @@ impl Sweep {
     pub async fn step(&mut self, store: &Store, limit: u64) -> Result<Cleared> {
         let (now, keeping) = (self.now, self.keeping);
         match self.kind {
-            Kind::IdempotencyKeys => {
-                use idempotency_key::{Column, Entity};
-                let which = Column::CreatedAt.lt(now - idempotency::REMEMBERED);
-                let order = [Column::CreatedAt];
-                store
-                    .clear::<Entity, Vec<u8>>(Column::KeyHash, which, &order, limit)
-                    .await
-            }
+            Kind::IdempotencyKeys => store.forget_keys(now, limit).await,
             Kind::StreamKeys => {
                 use stream_key::{Column, Entity};
                 let (which, order) = (Column::ExpiresAt.lte(now), [Column::ExpiresAt]);

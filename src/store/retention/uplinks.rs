@@ -73,9 +73,8 @@ impl Sweep {
             }
         }
         use uplink::{Column, Entity};
-        let any = Column::Id.is_not_null();
         let cleared = store
-            .clear_found::<Entity, Uuid>(Column::Id, found, any, limit)
+            .clear_found::<Entity, Uuid>(Column::Id, found, limit)
             .await?;
         if cleared.is_more {
             return Ok(cleared);
