@@ -23,6 +23,7 @@ mod obstacles;
 use std::{future::Future, sync::Arc};
 
 use chrono::TimeDelta;
+use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -95,7 +96,7 @@ where
     let broken = CancellationToken::new();
     let writing = write(ground.store.clone(), jobs, wake, metrics);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
-    let background = background.run(&ground);
+    let background = background.run();
     let uplinks = uplink_path(&ground, writer);
     let stop_accepting = stopping.begun.clone();
     let metrics_port =
@@ -110,11 +111,13 @@ where
         watching_certificate,
     );
     println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
+    inform_systemd(NotifyState::Ready);
     tokio::select! {
         () = stop => {}
         () = broken.cancelled() => {}
     }
 
+    inform_systemd(NotifyState::Stopping);
     tracing::info!("stopping: no new connections");
     front.close().await?;
     joined("the writer", writing).await?;
@@ -153,6 +156,13 @@ fn hub(ground: &Ground, handles: Handles, stopping: &Stopping, certificate: tls:
         ground.metrics.clone(),
         certificate,
     )
+}
+
+/// Informs systemd, which then starts what waits for the hub. Does nothing if systemd did not start the hub.
+fn inform_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be informed");
+    }
 }
 
 /// Creates the first administrator if the hub has none, and prints the generated password.
@@ -203,10 +213,15 @@ fn prepare_folder(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+/// Prepares the folder of the hub's own files, and locks the database.
+pub fn lock(config: &Config) -> Result<Lock, String> {
+    prepare_folder(config)?;
+    Lock::take(config)
+}
+
 /// Opens the database together with the lock that schema changes need. The error is one line.
 pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
-    prepare_folder(config)?;
-    let lock = Lock::take(config)?;
+    let lock = lock(config)?;
     let store = Store::open(config).await;
     match store {
         Ok(store) => Ok((lock, store)),

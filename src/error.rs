@@ -213,12 +213,12 @@ impl Error {
         matches!(self, Error::Rejected { reason, .. } if reason.is_conflict())
     }
 
-    /// The error with its causes, in one line, for an operator.
+    /// The error with its causes, in one line, for an operator. An internal fault is its cause alone: the text of the
+    /// fault itself is for clients.
     pub fn causes(&self) -> String {
         match self {
-            // Its own text is for clients, and refers to this line.
-            Error::Internal(source) => causes(&**source),
-            _ => causes(self),
+            Error::Internal(source) => causes(source.as_ref()),
+            other => causes(other),
         }
     }
 

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `login.rs`, `call.rs`, `completions.rs` | the commands `login` and `logout`, `api`, `completions` |
 //! | `driver/` | the commands under `driver` |
+//! | `database.rs` | the commands `backup`, `restore`, `check`, `copy` and `migrate` |
 //! | `secrets.rs`, `users.rs`, `settings.rs` | the commands under `secrets`, `users` and `config` |
 //! | `pages.rs` | `api --all` |
 //! | `target.rs` | the choice of the hub: `--server`, `--ca`, `--token` or the login |
@@ -17,6 +18,7 @@ mod call;
 mod completions;
 mod connection;
 mod credentials;
+mod database;
 mod driver;
 mod exit;
 mod login;
@@ -57,7 +59,10 @@ pub fn run() -> ExitCode {
     }
     let outcome = match command().get_matches().subcommand() {
         Some(("serve", matches)) => load(matches).and_then(serve).map_err(Failure::from),
-        Some(("migrate", matches)) => load(matches).and_then(migrate).map_err(Failure::from),
+        Some(("copy", matches)) => database::copy(matches),
+        Some((name @ ("migrate" | "backup" | "restore" | "check"), matches)) => {
+            on_database(name, matches)
+        }
         Some(("openapi", matches)) => openapi(matches),
         Some(("login", matches)) => client(login::login(matches)),
         Some(("logout", _)) => client(login::logout()),
@@ -92,9 +97,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(with_settings(Command::new("serve").about("Run the hub")))
-        .subcommand(with_settings(
-            Command::new("migrate").about("Migrate the database to the current schema"),
-        ))
+        .subcommands(database::commands(with_settings))
         .subcommand(secrets::command(with_settings))
         .subcommand(users::command(with_settings))
         .subcommand(settings::command(with_settings))
@@ -182,14 +185,10 @@ fn serve(config: Config) -> Result<(), String> {
     })
 }
 
-fn migrate(config: Config) -> Result<(), String> {
+fn on_database(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
+    let config = load(matches)?;
     log(&config)?;
-    runtime()?.block_on(async {
-        let (_lock, store) = app::open_store(&config).await?;
-        store.close().await.map_err(|error| error.causes())?;
-        println!("the database has the current schema");
-        Ok(())
-    })
+    runtime()?.block_on(database::run(name, matches, &config))
 }
 
 fn secrets(matches: &ArgMatches) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "api",
             "app",
+            "backup",
             "config",
             "driver",
             "error",
@@ -25,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
+    ("backup", &["clock", "private", "store"]),
     (
         "app",
         &[
@@ -186,7 +188,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kafka", &["outgoing", "supervise", "topic"]),
     ("postgres", &["outgoing", "supervise"]),
     ("outgoing", &["causes", "clock", "priority"]),
-    ("housekeeping", &["clock", "config", "error", "store"]),
+    (
+        "housekeeping",
+        &["clock", "config", "error", "id", "metrics", "pace", "store"],
+    ),
     ("jobs", &["error", "id", "store"]),
     (
         "live",
@@ -221,7 +226,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "keyring",
         &[
-            "api", "config", "delivery", "error", "networks", "secret", "store",
+            "api", "config", "delivery", "error", "networks", "private", "secret", "store",
         ],
     ),
     ("secret", &["error", "id", "private"]),

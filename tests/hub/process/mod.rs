@@ -1,5 +1,6 @@
 //! The process and its surroundings: files, clocks, keys, other hubs on the database.
 
+mod backups;
 mod bound_secrets;
 mod certificates;
 mod clocks;
@@ -10,4 +11,5 @@ mod metrics;
 mod outgoing_bounds;
 mod plans;
 mod replicas;
+mod retention;
 mod secret_keys;
