@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "api",
             "app",
+            "backup",
             "config",
             "driver",
             "error",
@@ -25,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
+    ("backup", &["clock", "private", "store"]),
     (
         "app",
         &[
@@ -100,6 +102,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "supervise",
             "text",
             "threads",
+            "tls",
             "turns",
             "uplink",
             "username",
@@ -223,7 +226,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "keyring",
         &[
-            "api", "config", "delivery", "error", "networks", "secret", "store",
+            "api", "config", "delivery", "error", "networks", "private", "secret", "store",
         ],
     ),
     ("secret", &["error", "id", "private"]),

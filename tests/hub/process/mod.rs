@@ -1,5 +1,6 @@
 //! The process and its surroundings: files, clocks, keys, other hubs on the database.
 
+mod backups;
 mod bound_secrets;
 mod certificates;
 mod clocks;
