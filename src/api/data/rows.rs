@@ -184,8 +184,8 @@ impl DataTableRowsApi {
         to: Query<Option<Timestamp>>,
     ) -> Result<Found<DeletedRowsView>> {
         let scope = caller.scope();
-        let filter = given(row_filter(device_id.0, from.0, to.0)?)?;
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
+        let filter = given(row_filter(device_id.0, from.0, to.0)?)?;
         let deleted = delete_rows(scope, table.id, &filter).await?;
         Ok(Found(DeletedRowsView {
             deleted: Count::saturating(deleted.rows),
