@@ -21,9 +21,10 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-import faults soak story record-story contract contract-long contract-mutants clients browser openapi \
+	bench-backup bench-import bench-retention faults soak story record-story contract contract-long contract-mutants \
+	clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons test-operations build venv linter \
+	check-rust check-reasons test-operations proxies dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -76,10 +77,20 @@ bench-check: ## every benchmark for a moment, and that each notices uplinks whic
 	cargo build --locked --bin thingshub --example baseline --example receiver --example decodes
 	scripts/with-postgres --no-fsync python3 scripts/bench-check
 
+bench-backup: ## backup, restore, check and copy of 100,000 uplinks, and the hub's rate meanwhile
+	@scripts/need rust python postgres
+	cargo build --release --locked --bin thingshub
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres --no-fsync python3 scripts/bench-backup
+
 bench-import: ## rows a second of an import of 100,000 devices
 	@scripts/need rust python postgres
 	cargo build --release --locked --bin thingshub
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-import
+
+bench-retention: ## rows a second that become too old, beside uplinks, and the size of an SQLite file
+	@scripts/need rust python
+	cargo build --release --locked --bin thingshub
+	HUB=$(abspath $(TARGET)/release/thingshub) python3 scripts/bench-retention
 
 # What one run sends follows from its seed, so a failure can be repeated. PostgreSQL gets fewer
 # examples here: the API before it is the same.
@@ -192,6 +203,29 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	$(call heading,metrics and alert rules)
 	@scripts/need python
 	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
+	@$(MAKE) proxies
+
+proxies: build ## the configurations of docs/operate/proxy.md, with nginx, HAProxy and Caddy in front of a hub
+	$(call heading,hub behind proxies)
+	@scripts/need python curl openssl nginx haproxy caddy
+	@scripts/check-proxies
+
+# BINARY=FILE packs a program that is built already.
+dist: BINARY = $(TARGET)/release/thingshub
+dist: dist-tools ## what a release consists of, in target/dist: Debian package, archive, image, bill of materials
+	@$(if $(filter $(TARGET)/release/thingshub,$(BINARY)),cargo build --release --locked --bin thingshub)
+	@packaging/dist $(BINARY) $(TARGET)/dist
+
+test-packages: BINARY = $(TARGET)/release/thingshub
+test-packages: dist-tools ## installs, upgrades and removes the packages, runs the image; needs root, and some minutes
+	@scripts/need python mmdebstrap seccomp lintian
+	@$(call python-tools,packaging)
+	@$(if $(filter $(TARGET)/release/thingshub,$(BINARY)),cargo build --release --locked --bin thingshub)
+	@packaging/test $(BINARY) $(TARGET)/packages
+	@packaging/check $(BINARY) $(TARGET)/packages/dist
+
+dist-tools:
+	@scripts/need rust help2man umoci dpkg-dev
 
 # As tests, but for longer: what they print at their end is the outcome.
 faults: ## KILLS=200 and FILLINGS=200 of hubs, all at once for STRESS=600 s, a siege of SIEGE=600 s

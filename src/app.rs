@@ -5,20 +5,25 @@
 //! | `ground.rs` | the ground that all parts stand on: settings, database, keys, workers, connections |
 //! | `background.rs` | the parts that work by themselves, behind the requests |
 //! | `front.rs` | the entrance of messages and requests |
+//! | `accounts.rs` | the users, for commands that work directly on the database |
 //! | `metrics_port.rs` | the listener for metrics |
+//! | `obstacles.rs` | descriptions of what keeps a hub from starting |
 //!
 //! Nothing is global. At shutdown the order matters: first no new connections, then the running requests
 //! (including those whose clients have gone) and the subscriptions, then the writer, then the current batch
 //! of an import and the deliveries and downlinks in progress, then the workers and the database.
 
+mod accounts;
 mod background;
 mod front;
 mod ground;
 mod metrics_port;
+mod obstacles;
 
 use std::{future::Future, sync::Arc};
 
 use chrono::TimeDelta;
+use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -32,7 +37,7 @@ use crate::{
     config::Config,
     delivery::Handle,
     driver,
-    hub::{Hub, access::recovery},
+    hub::Hub,
     live::Live,
     metrics::Metrics,
     private,
@@ -40,9 +45,11 @@ use crate::{
     supervise, tls,
     uplink::{UplinkPath, Writer, writer},
 };
+pub use accounts::{Account, Accounts, NewAccount};
 use background::{Background, Handles};
 use front::Port;
 use ground::{DatabaseWatch, Ground, joined, open_vault};
+pub use obstacles::{unopened, unusable_files};
 
 /// Runs the hub until `stop` completes. The error is one line for the operator.
 pub async fn serve(
@@ -79,7 +86,7 @@ where
     let (background, handles) = Background::build(&ground)?;
     let wake = handles.wake.clone();
     let stopping = Stopping::default();
-    let hub = hub(&ground, handles, &stopping);
+    let hub = hub(&ground, handles, &stopping, certificate.health());
     greet(&hub).await?;
 
     let metrics = ground.metrics.clone();
@@ -89,7 +96,7 @@ where
     let broken = CancellationToken::new();
     let writing = write(ground.store.clone(), jobs, wake, metrics);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
-    let background = background.run(&ground);
+    let background = background.run();
     let uplinks = uplink_path(&ground, writer);
     let stop_accepting = stopping.begun.clone();
     let metrics_port =
@@ -104,11 +111,13 @@ where
         watching_certificate,
     );
     println!("thingshub listens on https://{address} (documentation: https://{address}/docs)");
+    inform_systemd(NotifyState::Ready);
     tokio::select! {
         () = stop => {}
         () = broken.cancelled() => {}
     }
 
+    inform_systemd(NotifyState::Stopping);
     tracing::info!("stopping: no new connections");
     front.close().await?;
     joined("the writer", writing).await?;
@@ -129,7 +138,7 @@ where
 }
 
 /// The hub over its parts.
-fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
+fn hub(ground: &Ground, handles: Handles, stopping: &Stopping, certificate: tls::Health) -> Hub {
     Hub::new(
         ground.store.clone(),
         ground.config.clone(),
@@ -145,7 +154,15 @@ fn hub(ground: &Ground, handles: Handles, stopping: &Stopping) -> Hub {
         ),
         ground.guard.clone(),
         ground.metrics.clone(),
+        certificate,
     )
+}
+
+/// Informs systemd, which then starts what waits for the hub. Does nothing if systemd did not start the hub.
+fn inform_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be informed");
+    }
 }
 
 /// Creates the first administrator if the hub has none, and prints the generated password.
@@ -182,22 +199,6 @@ fn uplink_path(ground: &Ground, writer: Writer) -> UplinkPath {
     )
 }
 
-/// Resets a user's password directly in the database. Returns the user's name.
-pub async fn reset_password(
-    config: &Config,
-    username: &str,
-    password: &str,
-) -> Result<String, String> {
-    let store = Store::open_beside(config)
-        .await
-        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
-    let reset = recovery::reset_password(&store, username, password).await;
-    let closed = store.close().await;
-    let user = reset.map_err(|error| error.causes())?;
-    closed.map_err(|error| error.causes())?;
-    Ok(user.username)
-}
-
 /// Creates the folder of the hub's own files and restricts it to the hub's user.
 fn prepare_folder(config: &Config) -> Result<(), String> {
     let folder = &config.data_dir;
@@ -212,12 +213,18 @@ fn prepare_folder(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+/// Prepares the folder of the hub's own files, and locks the database.
+pub fn lock(config: &Config) -> Result<Lock, String> {
+    prepare_folder(config)?;
+    Lock::take(config)
+}
+
 /// Opens the database together with the lock that schema changes need. The error is one line.
 pub async fn open_store(config: &Config) -> Result<(Lock, Store), String> {
-    prepare_folder(config)?;
-    let lock = Lock::take(config)?;
-    let store = Store::open(config)
-        .await
-        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
-    Ok((lock, store))
+    let lock = lock(config)?;
+    let store = Store::open(config).await;
+    match store {
+        Ok(store) => Ok((lock, store)),
+        Err(error) => Err(unopened(config, &error).await),
+    }
 }

@@ -5,6 +5,20 @@
 //! File, environment and flags are all derived from the one list below, so that no setting can be
 //! missing in one of them. Names end with their unit.
 
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `values.rs` | the types of settings that are neither plain numbers nor plain text, and how each is read and shown |
+//! | `sources.rs` | file, environment and flags: which settings each one has, and names that no setting has |
+//! | `rules.rs` | the rules that settings must keep |
+//! | `report.rs` | the settings with their values and sources, for people |
+
+mod report;
+mod rules;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod traces;
 mod values;
 
 use std::{
@@ -14,11 +28,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{Environment, File, FileFormat};
-use serde::Deserialize;
+use sources::{Given, Sources};
+pub use traces::{Headers, Ratio};
+use values::Value;
+pub use values::{LogFormat, Networks, Origins, Seconds, Secret, ServerName, ServerNames, Shown};
 
-use values::Numbers;
-pub use values::{Headers, LogFormat, Networks, Origins, Ratio, Seconds, Secret};
+/// Port of PostgreSQL unless the URL has another one.
+const POSTGRES_PORT: u16 = 5432;
 
 /// One setting, for the command line's help.
 #[derive(Debug, Clone)]
@@ -36,8 +52,7 @@ macro_rules! settings {
     (@bounds $bounds:expr) => { Some($bounds) };
     ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $default:expr $(, in $bounds:expr)?;)*) => {
         /// The hub's settings.
-        #[derive(Debug, Clone, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
+        #[derive(Debug, Clone)]
         pub struct Config { $($(#[doc = $doc])* pub $name: $type,)* }
 
         impl Default for Config {
@@ -60,6 +75,20 @@ macro_rules! settings {
             fn numbers(&self) -> Vec<Vec<u64>> {
                 vec![$(self.$name.numbers(),)*]
             }
+
+            /// The value of each setting, in the same order.
+            pub fn shown(&self) -> Vec<Shown> {
+                vec![$(self.$name.show(),)*]
+            }
+
+            /// Sets a setting. The error is the rule that the text breaks.
+            fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
+                match name {
+                    $(stringify!($name) => self.$name = Value::read(text)?,)*
+                    _ => return Err("is no setting".to_owned()),
+                }
+                Ok(())
+            }
         }
     };
 }
@@ -81,6 +110,10 @@ settings! {
     /// Maximum time for a PostgreSQL statement that messages wait for, in seconds; after it, the connection
     /// counts as dead. For other statements, the timeout of a request applies if it is longer
     database_timeout_s: u64 = 15, in 1..=3600;
+    /// DNS names and IP addresses of the certificate that the hub creates itself, comma-separated, such as
+    /// hub.example.com, 192.168.1.10; in addition to localhost, the name of the machine and the address in listen.
+    /// Cannot be combined with tls_cert
+    tls_names: ServerNames = ServerNames::default();
     /// File with the certificate chain (PEM); by default created at the first start
     tls_cert: Option<PathBuf> = None;
     /// File with the private key of the certificate (PEM)
@@ -123,6 +156,13 @@ settings! {
     session_hours: u32 = 168, in 1..=87_600;
     /// Time for which entries of the audit log are kept, in days; 0 keeps them without limit
     audit_keep_days: u32 = 365, in 0..=36_500;
+    /// Time for which the uplinks of devices are kept, in days; 0 keeps them without limit. A tenant's retention_days
+    /// overrides it
+    uplink_keep_days: u32 = 90, in 0..=36_500;
+    /// Time for which events of devices and network connections are kept, in days; 0 keeps them without limit
+    event_keep_days: u32 = 30, in 0..=36_500;
+    /// Time for which ended imports and replays are kept with their results, in days; 0 keeps them without limit
+    job_keep_days: u32 = 30, in 0..=36_500;
     /// Maximum number of failed logins of one user from one address within 15 minutes; further ones are refused
     login_failures_max: u32 = 20, in 1..=1_000_000;
     /// Maximum time for one request, in seconds
@@ -217,101 +257,67 @@ settings! {
     delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]), in 0..=31_536_000;
 }
 
+/// Settings as far as they can be read, and everything that is wrong with them.
+pub struct Reading {
+    /// The settings; those that cannot be read have their defaults.
+    pub config: Config,
+    /// Source of each setting that is given.
+    sources: Sources,
+    /// Settings that cannot be read.
+    unread: Vec<&'static str>,
+    /// Descriptions of what is wrong, one line each.
+    pub problems: Vec<String>,
+}
+
 impl Config {
-    /// Merges the sources of settings. The error is one line that names the setting.
+    /// Merges the sources of settings. The error is one line that names each setting that is wrong.
     pub fn load(
         file: Option<&Path>,
         environment: HashMap<String, String>,
         flags: &[(&'static str, String)],
     ) -> Result<Self, String> {
-        let mut environment = environment;
-        let file = match file {
-            Some(file) => Some(file.to_owned()),
-            None => environment.get("THINGSHUB_CONFIG").map(PathBuf::from),
-        };
-        environment.remove("THINGSHUB_CONFIG");
-        // Belongs to the client's commands: the hub must also start in a shell whose user is logged in.
-        environment.remove("THINGSHUB_TOKEN");
-        // Variables of this repository's tests are not settings.
-        environment.retain(|name, _| !name.starts_with("THINGSHUB_TEST_"));
-        let mut layers = config::Config::builder();
-        if let Some(file) = &file {
-            layers = layers.add_source(File::from(file.as_path()).format(FileFormat::Toml));
+        let reading = Self::read(file, environment, flags);
+        match reading.problems.is_empty() {
+            true => Ok(reading.config),
+            false => Err(reading.problems.join("; ")),
         }
-        layers = layers.add_source(
-            Environment::with_prefix("THINGSHUB")
-                .ignore_empty(true)
-                .source(Some(environment)),
-        );
-        for (name, value) in flags {
-            layers = layers
-                .set_override(*name, value.as_str())
-                .map_err(|error| format!("--{}: {error}", name.replace('_', "-")))?;
-        }
-        let layers = layers
-            .build()
-            .map_err(|error| format!("settings: {error}"))?;
-        let config: Self = serde_path_to_error::deserialize(layers).map_err(|error| {
-            let name = error.path().to_string();
-            format!("setting {name}: {}", error.into_inner())
-        })?;
-        config.check()?;
-        Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
-        if self.tls_cert.is_some() != self.tls_key.is_some() {
-            return Err("settings tls_cert and tls_key: must be set together".to_owned());
-        }
-        if self.secret_key.is_some() && self.secret_key_file.is_some() {
-            return Err("settings secret_key and secret_key_file: cannot be combined".to_owned());
-        }
-        if let Some(Secret(password)) = &self.admin_password
-            && password.chars().count() < 10
-        {
-            return Err("setting admin_password: must have at least 10 characters".to_owned());
-        }
-        if let Some(Secret(url)) = &self.database_url
-            && !["sqlite:", "postgres:", "postgresql:"]
-                .iter()
-                .any(|scheme| url.starts_with(scheme))
-        {
-            return Err("setting database_url: must start with sqlite: or postgres:".to_owned());
-        }
-        if let Some(url) = &self.public_url
-            && !url.starts_with("https://")
-        {
-            return Err("setting public_url: must start with https://".to_owned());
-        }
-        if let Some(url) = &self.otlp_endpoint
-            && !values::is_base_url(url)
-        {
-            return Err(
-                "setting otlp_endpoint: must be a base URL such as http://127.0.0.1:4318, without credentials and query"
-                    .to_owned(),
-            );
-        }
-        for (setting, numbers) in SETTINGS.iter().zip(self.numbers()) {
-            if let Some(bounds) = &setting.bounds
-                && !numbers.iter().all(|number| bounds.contains(number))
-            {
-                return Err(must_be(setting.name, bounds));
+    /// Merges the sources of settings and notes everything that is wrong.
+    pub fn read(
+        file: Option<&Path>,
+        environment: HashMap<String, String>,
+        flags: &[(&'static str, String)],
+    ) -> Reading {
+        let names = SETTINGS.iter().map(|setting| setting.name).collect();
+        let (sources, mut problems) = Sources::gather(names, file, environment, flags);
+        let mut config = Self::default();
+        let mut unread = Vec::new();
+        for setting in SETTINGS {
+            let Some(Given { text, .. }) = sources.of(setting.name) else {
+                continue;
+            };
+            let set = match text {
+                Some(text) => config.set(setting.name, text),
+                None => Err("must be a text, a number, true or false".to_owned()),
+            };
+            if let Err(rule) = set {
+                unread.push(setting.name);
+                problems.push(sources.problem(&[setting.name], &rule));
             }
         }
-        self.check_drivers()
-    }
-
-    /// Checks the limits of drivers whose bounds are other settings.
-    fn check_drivers(&self) -> Result<(), String> {
-        let wall_time_ms = self.driver_cpu_time_ms..=60_000;
-        if !wall_time_ms.contains(&self.driver_wall_time_ms) {
-            return Err(must_be("driver_wall_time_ms", &wall_time_ms));
+        for (names, rule) in config.broken_rules() {
+            // The default that stands in for a setting that cannot be read says nothing about the others.
+            if !names.iter().any(|name| unread.contains(name)) {
+                problems.push(sources.problem(&names, &rule));
+            }
         }
-        if self.driver_tenant_queue_max > self.driver_queue_max {
-            let queue = 1..=self.driver_queue_max as u64;
-            return Err(must_be("driver_tenant_queue_max", &queue));
+        Reading {
+            config,
+            sources,
+            unread,
+            problems,
         }
-        Ok(())
     }
 
     /// Returns the database URL; by default an SQLite file in the data folder.
@@ -321,199 +327,20 @@ impl Config {
             None => format!("sqlite://{}", self.data_dir.join("thingshub.db").display()),
         }
     }
-}
 
-fn must_be(name: &str, bounds: &RangeInclusive<u64>) -> String {
-    let (lowest, highest) = (bounds.start(), bounds.end());
-    format!("setting {name}: must be from {lowest} to {highest}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(
-        environment: &[(&str, &str)],
-        flags: &[(&'static str, String)],
-    ) -> Result<Config, String> {
-        let environment = environment
-            .iter()
-            .map(|(k, v)| ((*k).into(), (*v).into()))
-            .collect();
-        Config::load(None, environment, flags)
-    }
-
-    #[test]
-    fn later_layers_win() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("thingshub.toml");
-        std::fs::write(
-            &file,
-            "session_hours = 1\nlisten = \"127.0.0.1:1\"\nlog_filter = \"warn\"\n",
-        )
-        .unwrap();
-        let environment = HashMap::from([
-            ("THINGSHUB_SESSION_HOURS".into(), "2".into()),
-            ("THINGSHUB_LISTEN".into(), "127.0.0.1:2".into()),
-        ]);
-        let config = Config::load(
-            Some(&file),
-            environment,
-            &[("listen", "127.0.0.1:3".into())],
-        )
-        .unwrap();
-        assert_eq!(config.log_filter, "warn");
-        assert_eq!(config.session_hours, 2);
-        assert_eq!(config.listen.port(), 3);
-        assert_eq!(config.connections_max, 4096);
-    }
-
-    #[test]
-    fn a_wrong_setting_is_named() {
-        for (name, value) in [
-            ("THINGSHUB_LISTEN", "nowhere"),
-            ("THINGSHUB_DRIVER_WORKERS", "many"),
-            ("THINGSHUB_DRIVER_WORKERS", "0"),
-            ("THINGSHUB_DRIVER_CPU_TIME_MS", "10001"),
-            ("THINGSHUB_DRIVER_WALL_TIME_MS", "49"),
-            ("THINGSHUB_DRIVER_MEMORY_BYTES", "1000"),
-            ("THINGSHUB_DRIVER_STACK_BYTES", "5000000"),
-            ("THINGSHUB_DRIVER_TENANT_QUEUE_MAX", "5000"),
-            ("THINGSHUB_DRIVER_SANDBOX_REQUIRED", "perhaps"),
-            ("THINGSHUB_OUTGOING_ALLOW", "10.0.0.0/8,x"),
-            ("THINGSHUB_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33"),
-            ("THINGSHUB_TRUSTED_PROXIES", "proxy.example.com"),
-            ("THINGSHUB_CORS_ORIGINS", "*"),
-            ("THINGSHUB_CORS_ORIGINS", "https://*.example.com"),
-            ("THINGSHUB_CORS_ORIGINS", "app.example.com"),
-            ("THINGSHUB_CORS_ORIGINS", "null"),
-            ("THINGSHUB_CORS_ORIGINS", "file:///app"),
-            ("THINGSHUB_CORS_ORIGINS", "https://app.example.com/"),
-            ("THINGSHUB_CORS_ORIGINS", "https://App.example.com"),
-            ("THINGSHUB_CORS_ORIGINS", "https://app.example.com:443"),
-            ("THINGSHUB_CORS_ORIGINS", "https://me@app.example.com"),
-            ("THINGSHUB_ADMIN_PASSWORD", "short"),
-            ("THINGSHUB_HSTS_MAX_AGE_S", "63072001"),
-            ("THINGSHUB_NO_SUCH_THING", "1"),
-            ("THINGSHUB_TLS_CERT", "cert.pem"),
-            ("THINGSHUB_DATABASE_URL", "mysql://x"),
-            ("THINGSHUB_OTLP_ENDPOINT", "127.0.0.1:4318"),
-            ("THINGSHUB_OTLP_ENDPOINT", "grpc://127.0.0.1:4317"),
-            ("THINGSHUB_OTLP_ENDPOINT", "https://me:secret@collector"),
-            ("THINGSHUB_OTLP_ENDPOINT", "https://collector/?key=secret"),
-            ("THINGSHUB_OTLP_HEADERS", "secret"),
-            ("THINGSHUB_OTLP_HEADERS", "a b=secret"),
-            ("THINGSHUB_OTLP_HEADERS", "a=secret\tx\u{7f}"),
-            ("THINGSHUB_OTLP_SAMPLE_RATIO", "1.1"),
-            ("THINGSHUB_OTLP_SAMPLE_RATIO", "-0.1"),
-            ("THINGSHUB_OTLP_SAMPLE_RATIO", "NaN"),
-        ] {
-            let error = load(&[(name, value)], &[]).unwrap_err();
-            let setting = name.trim_start_matches("THINGSHUB_").to_lowercase();
-            assert!(error.contains(&setting), "{name}: {error}");
-            assert!(!error.contains('\n'), "{error}");
-            assert!(!error.contains("secret"), "{error}");
+    /// Returns the host and port of a PostgreSQL server, or the folder of its socket.
+    pub fn database_address(&self) -> Option<String> {
+        let url = url::Url::parse(&self.database_url()).ok()?;
+        if !url.scheme().starts_with("postgres") {
+            return None;
         }
-    }
-
-    /// A number without bounds could overflow a sum, or make the hub wait for ever.
-    #[test]
-    fn every_number_has_bounds_and_a_value_within() {
-        let config = Config::default();
-        assert_eq!(config.check(), Ok(()));
-        for (setting, numbers) in SETTINGS.iter().zip(config.numbers()) {
-            let name = setting.name;
-            assert_eq!(setting.bounds.is_some(), !numbers.is_empty(), "{name}");
+        let port = url.port().unwrap_or(POSTGRES_PORT);
+        let parameter = url.query_pairs().find(|(name, _)| name == "host");
+        match (parameter, url.host_str()) {
+            (Some((_, folder)), _) if folder.starts_with('/') => Some(folder.into_owned()),
+            (Some((_, host)), _) => Some(format!("{host}:{port}")),
+            (None, Some(host)) => Some(format!("{host}:{port}")),
+            (None, None) => None,
         }
-    }
-
-    #[test]
-    fn what_is_out_of_bounds_is_refused_in_one_line_that_names_it() {
-        let largest = [u64::from(u32::MAX), i64::MAX as u64, u64::MAX];
-        let mut tried = 0;
-        for setting in SETTINGS {
-            let Some(bounds) = &setting.bounds else {
-                continue;
-            };
-            let (lowest, highest) = (*bounds.start(), *bounds.end());
-            let beyond = largest.into_iter().filter(|value| *value > highest);
-            let mut values: Vec<String> = beyond.map(|value| value.to_string()).collect();
-            values.push((highest + 1).to_string());
-            values.push((i128::from(lowest) - 1).to_string());
-            for value in values {
-                let error = load(&[], &[(setting.name, value.clone())]).unwrap_err();
-                assert!(error.contains(setting.name), "{value}: {error}");
-                assert!(!error.contains('\n'), "{error}");
-                tried += 1;
-            }
-        }
-        assert!(tried > 100, "{tried}");
-    }
-
-    #[test]
-    fn the_ends_of_the_bounds_are_taken() {
-        let numbers = SETTINGS.iter().filter_map(|setting| {
-            let bounds = setting.bounds.as_ref()?;
-            Some((setting.name, bounds.start(), bounds.end()))
-        });
-        let (mut lowest, mut highest) = (Vec::new(), Vec::new());
-        for (name, start, end) in numbers {
-            lowest.push((name, start.to_string()));
-            highest.push((name, end.to_string()));
-        }
-        assert_eq!(load(&[], &lowest).map(drop), Ok(()));
-        assert_eq!(load(&[], &highest).map(drop), Ok(()));
-    }
-
-    #[test]
-    fn networks_are_ranges_or_addresses() {
-        let proxies = "10.0.0.0/8, 192.0.2.1, 2001:db8::1, fd00::/8";
-        let config = load(&[("THINGSHUB_TRUSTED_PROXIES", proxies)], &[]).unwrap();
-        let Networks(networks) = config.trusted_proxies;
-        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            networks,
-            ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::1/128", "fd00::/8"]
-        );
-    }
-
-    #[test]
-    fn origins_are_written_as_browsers_send_them() {
-        let origins = "https://app.example.com, http://localhost:5173,http://[::1]:8080";
-        let config = load(&[("THINGSHUB_CORS_ORIGINS", origins)], &[]).unwrap();
-        let Origins(origins) = config.cors_origins;
-        assert_eq!(
-            origins,
-            [
-                "https://app.example.com",
-                "http://localhost:5173",
-                "http://[::1]:8080"
-            ]
-        );
-        let error = load(
-            &[("THINGSHUB_CORS_ORIGINS", "https://App.example.com:443/")],
-            &[],
-        )
-        .unwrap_err();
-        assert!(
-            error.contains("must be written as https://app.example.com for"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn what_the_tests_pass_around_is_no_setting() {
-        assert!(load(&[("THINGSHUB_TEST_POSTGRES_URL", "postgres://x")], &[]).is_ok());
-    }
-
-    #[test]
-    fn the_client_s_token_is_no_setting() {
-        assert!(load(&[("THINGSHUB_TOKEN", "x")], &[]).is_ok());
-    }
-
-    #[test]
-    fn secrets_do_not_show() {
-        let config = load(&[("THINGSHUB_ADMIN_PASSWORD", "0123456789")], &[]).unwrap();
-        assert!(!format!("{config:?}").contains("0123456789"));
     }
 }

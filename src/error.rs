@@ -213,9 +213,13 @@ impl Error {
         matches!(self, Error::Rejected { reason, .. } if reason.is_conflict())
     }
 
-    /// The error with its causes, in one line, for an operator.
+    /// The error with its causes, in one line, for an operator. An internal fault is its cause alone: the text of the
+    /// fault itself is for clients.
     pub fn causes(&self) -> String {
-        causes(self)
+        match self {
+            Error::Internal(source) => causes(source.as_ref()),
+            other => causes(other),
+        }
     }
 
     /// Copies the error for another caller; its causes become text because they cannot be cloned.

@@ -1,45 +1,184 @@
-//! Deletes expired idempotency keys and stream keys, and old entries of the audit log, in small chunks so that other writers
-//! hardly wait.
+//! Deletes what is older than the time for which it is kept, in small chunks so that other writers hardly wait, and
+//! gives the space of an SQLite file back.
+//!
+//! Of the hubs that share a database one does this: the one that holds the lease. It keeps the lease until it stops, and
+//! another takes over when the lease of a dead hub has expired.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::{clock, config::Config, error::Result, store::Store};
+use crate::{
+    clock::Time,
+    config::Config,
+    error::Result,
+    id::{TenantId, new_uuid},
+    metrics::Metrics,
+    pace::{BREATH, Pace},
+    store::{
+        Store,
+        retention::{Calendar, Keeping, Kind, Sweep},
+    },
+};
 
 /// Interval between two runs.
 const EVERY: Duration = Duration::from_secs(60);
-/// Pause between two chunks, in which others can write.
-const BREATH: Duration = Duration::from_millis(50);
+/// Pause between two chunks in which nothing was old.
+const SHORT_BREATH: Duration = Duration::from_millis(5);
+/// Maximum number of rows in a chunk.
+const ROWS_MAX: u64 = 1000;
+/// Maximum number of pages of an SQLite file that are freed at once.
+const PAGES_MAX: u64 = 1000;
 
-/// Runs until `stop`. Several hubs that share a database can run it at the same time.
-pub async fn run(store: Store, config: Arc<Config>, stop: CancellationToken) {
-    let working = async {
-        loop {
-            if let Err(error) = forget(&store, &config).await {
-                tracing::warn!("what is old stays for now: {}", error.causes());
-            }
-            sleep(EVERY).await;
-        }
-    };
-    let _: Option<()> = stop.run_until_cancelled(working).await;
+/// Name of the lease.
+const LEASE: &str = "housekeeping";
+/// Tenant of the lease, which serves all tenants.
+const NOBODY: TenantId = TenantId(0);
+/// Life of the lease; longer than any chunk.
+const LEASE_LIFE: Duration = Duration::from_secs(30);
+/// Interval at which the lease is renewed, and at which a hub without it tries to get it.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// Deletes what is old.
+pub struct Housekeeper {
+    store: Store,
+    keeping: Keeping,
+    metrics: Metrics,
+    /// Identifies this hub among those that share the database.
+    holder: Uuid,
+    has_lease: bool,
+    calendar: Option<Calendar>,
+    rows: Pace,
+    pages: Pace,
+    renew_at: Instant,
+    run_at: Instant,
 }
 
-async fn forget(store: &Store, config: &Config) -> Result<()> {
-    while store.forget_keys().await? > 0 {
-        sleep(BREATH).await;
-    }
-    while store.forget_stream_keys().await? > 0 {
-        sleep(BREATH).await;
-    }
-    let kept = TimeDelta::days(i64::from(config.audit_keep_days));
-    if !kept.is_zero() {
-        let before = clock::now() - kept;
-        while store.forget_audit_entries(before).await? > 0 {
-            sleep(BREATH).await;
+impl Housekeeper {
+    /// Creates a housekeeper.
+    pub fn new(store: Store, config: &Config, metrics: Metrics) -> Self {
+        for kind in Kind::ALL {
+            metrics.housekeeping.count_deleted(kind.as_str(), 0);
+        }
+        let days = |days: u32| (days > 0).then(|| TimeDelta::days(days.into()));
+        let aim = store.hold_aim();
+        Self {
+            keeping: Keeping {
+                uplinks: days(config.uplink_keep_days),
+                events: days(config.event_keep_days),
+                audit_entries: days(config.audit_keep_days),
+                jobs: days(config.job_keep_days),
+            },
+            store,
+            metrics,
+            holder: new_uuid(),
+            has_lease: false,
+            calendar: None,
+            rows: Pace::new(ROWS_MAX, aim),
+            pages: Pace::new(PAGES_MAX, aim),
+            renew_at: Instant::now(),
+            run_at: Instant::now(),
         }
     }
-    Ok(())
+
+    /// Runs until `stop`; a chunk in progress is completed.
+    pub async fn run(&mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.look(&stop).await {
+                tracing::warn!("what is old stays for now: {}", error.causes());
+                self.run_at = Instant::now() + EVERY;
+            }
+            let next = self.renew_at.min(self.run_at.max(Instant::now() + BREATH));
+            let _ = tokio::time::timeout_at(next, stop.cancelled()).await;
+        }
+        let leases = vec![LEASE.to_owned()];
+        if let Err(error) = self.store.release_leases(self.holder, leases).await {
+            tracing::debug!("leases run out by themselves: {}", error.causes());
+        }
+    }
+
+    /// Runs if it is time, and if no other hub does.
+    async fn look(&mut self, stop: &CancellationToken) -> Result<()> {
+        if !self.is_ours().await? {
+            self.run_at = self.renew_at;
+            return Ok(());
+        }
+        if Instant::now() < self.run_at {
+            return Ok(());
+        }
+        for kind in Kind::ALL {
+            if !self.sweep(kind, stop).await? {
+                return Ok(());
+            }
+        }
+        self.free_space(stop).await?;
+        self.metrics.housekeeping.runs.inc();
+        self.run_at = Instant::now() + EVERY;
+        Ok(())
+    }
+
+    /// Deletes the old rows of a kind. Returns false if it is time to stop, or if another hub has taken over.
+    async fn sweep(&mut self, kind: Kind, stop: &CancellationToken) -> Result<bool> {
+        let now = self.now().await?;
+        let mut sweep = Sweep::begin(&self.store, kind, self.keeping, now).await?;
+        let mut is_more = true;
+        while is_more {
+            if stop.is_cancelled() || !self.is_ours().await? {
+                return Ok(false);
+            }
+            let cleared = sweep.step(&self.store, self.rows.size()).await?;
+            let mut pause = SHORT_BREATH;
+            if cleared.rows > 0 {
+                self.rows.note(cleared.held);
+                let housekeeping = &self.metrics.housekeeping;
+                housekeeping.count_deleted(kind.as_str(), cleared.rows);
+                pause = BREATH;
+            }
+            is_more = cleared.is_more;
+            if is_more {
+                sleep(pause).await;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn free_space(&mut self, stop: &CancellationToken) -> Result<()> {
+        let mut begins = true;
+        while !stop.is_cancelled() {
+            let freed = self.store.free_space(self.pages.size(), begins).await?;
+            self.metrics.housekeeping.freed_bytes.inc_by(freed.bytes);
+            if !freed.is_more {
+                break;
+            }
+            begins = false;
+            self.pages.note(freed.held);
+            sleep(BREATH).await;
+        }
+        Ok(())
+    }
+
+    /// Returns the time by which rows count as old.
+    async fn now(&mut self) -> Result<Time> {
+        let calendar = match self.calendar.take() {
+            Some(calendar) => calendar,
+            None => Calendar::begin(&self.store).await?,
+        };
+        Ok(self.calendar.insert(calendar).now(&self.store))
+    }
+
+    /// True if this hub holds the lease, which is renewed when it is time.
+    async fn is_ours(&mut self) -> Result<bool> {
+        if Instant::now() < self.renew_at {
+            return Ok(self.has_lease);
+        }
+        self.renew_at = Instant::now() + RENEW_EVERY;
+        let wanted = vec![(NOBODY, LEASE.to_owned())];
+        self.has_lease = false;
+        let held = self.store.hold_leases(self.holder, wanted, LEASE_LIFE);
+        self.has_lease = !held.await?.is_empty();
+        Ok(self.has_lease)
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Secret},
     delivery,
     error::Result,
-    networks,
+    networks, private,
     secret::{
         self, GIVEN_UP, KeyId, Keys, Place, SealedCredentials, Slot, Stored, Vault, addresses,
     },
@@ -68,6 +68,24 @@ pub fn existing(config: &Config) -> Result<Vault, String> {
 fn read(file: &Path, make: bool) -> Result<Vault, String> {
     Vault::open(file, make)
         .map_err(|error| format!("setting data_dir: {}: {error}", file.display()))
+}
+
+/// Returns the keys as the content of a file.
+pub fn text(config: &Config) -> Result<String, String> {
+    Ok(existing(config)?.keys().lines())
+}
+
+/// Puts keys into the file that the settings name, unless there are keys already. Returns the file if it was created.
+pub fn put(config: &Config, text: &str) -> Result<Option<PathBuf>, String> {
+    Keys::parse(text).map_err(|error| format!("keys: {error}"))?;
+    if config.secret_key.is_some() {
+        return Ok(None);
+    }
+    let in_data_dir = config.data_dir.join("secret.key");
+    let file = config.secret_key_file.clone().unwrap_or(in_data_dir);
+    let created = private::create(&file, text.as_bytes());
+    let created = created.map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(created.then_some(file))
 }
 
 /// Describes the source of the keys, for a person.
@@ -164,6 +182,17 @@ impl Losses {
         let counts = self.values.iter();
         let counts = counts.map(|(column, count)| format!("{count} of {}", column.name()));
         counts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// A line for each column with values that no key opens, and for damaged ones.
+    pub fn findings(&self, source: &str) -> Vec<String> {
+        let lost = self.values.iter().map(|(column, count)| {
+            let place = column.place();
+            format!("secrets: {count} values in {place} that no key in {source} opens")
+        });
+        let damaged =
+            (self.damaged > 0).then(|| format!("secrets: {} values are damaged", self.damaged));
+        lost.chain(damaged).collect()
     }
 
     /// True if every value has its key and is not damaged.

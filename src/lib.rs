@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod app;
+mod backup;
 mod batch;
 pub mod cli;
 pub mod codec;

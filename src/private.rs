@@ -59,6 +59,29 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Creates a temporary file beside a file that is yet to be; it is removed unless [`settle`] names it.
+pub fn partial(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = parent(path);
+    let made = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(&folder)?;
+    made.as_file()
+        .set_permissions(Permissions::from_mode(FILE))?;
+    give(made.as_file(), &folder)?;
+    Ok(made)
+}
+
+/// Gives a complete temporary file its name, durably. An existing file is an error unless it is replaced.
+pub fn settle(made: NamedTempFile, path: &Path, replaces: bool) -> io::Result<()> {
+    made.as_file().sync_all()?;
+    let settled = match replaces {
+        true => made.persist(path),
+        false => made.persist_noclobber(path),
+    };
+    settled.map_err(|error| error.error)?;
+    File::open(parent(path))?.sync_all()
+}
+
 /// Replaces the content of a file and keeps its owner and mode, or creates the file. The content changes as
 /// a whole.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {

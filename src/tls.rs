@@ -5,6 +5,7 @@
 //! match is not used: an operator replaces certificate and key one after the other, so there is a moment at
 //! which they do not match.
 
+mod health;
 mod own;
 
 use std::{
@@ -16,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer,
+    pem::{self, PemObject},
+};
 use tokio::{signal::unix::Signal, task::spawn_blocking, time::MissedTickBehavior};
 use tokio_rustls::{
     TlsAcceptor,
@@ -29,6 +33,8 @@ use tokio_rustls::{
 };
 use tokio_util::sync::CancellationToken;
 use x509_cert::{Certificate, der::Decode};
+
+pub use health::Health;
 
 use crate::{clock, config::Config};
 
@@ -80,12 +86,25 @@ pub struct Watch {
     provider: Arc<CryptoProvider>,
     /// Renews the certificate; `None` if it is the operator's.
     own: Option<own::Own>,
+    health: Health,
     /// State of the files at the last check.
     seen: (Stamp, Stamp),
     /// State of the files when they were last read.
     read: (Stamp, Stamp),
     renew_at: Instant,
     warn_at: Instant,
+}
+
+/// Fails if the operator's certificate and key cannot be used. The error is one line that names the setting.
+pub fn check(config: &Config) -> Result<(), String> {
+    let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+        return Ok(());
+    };
+    let (cert, key) = (cert.clone(), key.clone());
+    let files = Files { cert, key };
+    files
+        .read(&rustls::crypto::ring::default_provider())
+        .map(drop)
 }
 
 /// Returns the TLS acceptor, and the watch that keeps its certificate up to date. The error is one line that
@@ -118,6 +137,7 @@ pub fn open(config: &Config) -> Result<(TlsAcceptor, Watch), String> {
         files,
         provider,
         own,
+        health: Health::default(),
         seen: stamps,
         read: stamps,
         renew_at: Instant::now(),
@@ -134,8 +154,21 @@ impl Files {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
             .and_then(Iterator::collect)
             .map_err(|error| format!("setting tls_cert: {}: {error}", cert.display()))?;
-        let key_der = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| format!("setting tls_key: {}: {error}", key.display()))?;
+        if chain.is_empty() {
+            let cert = cert.display();
+            return Err(format!(
+                "setting tls_cert: {cert}: there is no certificate in PEM"
+            ));
+        }
+        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+            let key = key.display();
+            match error {
+                pem::Error::NoItemsFound => {
+                    format!("setting tls_key: {key}: there is no private key in PEM")
+                }
+                error => format!("setting tls_key: {key}: {error}"),
+            }
+        })?;
         CertifiedKey::from_der(chain, key_der, provider)
             .and_then(|pair| pair.end_entity_cert().map(|_| ()).map(|()| pair))
             .map_err(|error| format!("settings tls_cert and tls_key: {error}"))
@@ -154,6 +187,11 @@ fn stamp(file: &Path) -> Stamp {
 }
 
 impl Watch {
+    /// Returns the state of the certificate, which the watch keeps up to date.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
     /// Checks the files periodically until `stop`, and at once on each signal from `told`.
     pub async fn run(mut self, mut told: Signal, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
@@ -197,20 +235,27 @@ impl Watch {
     fn reload(&mut self) {
         // Taken before reading: if the files change meanwhile, they are read again.
         self.read = self.files.stamps();
-        match self.files.read(&self.provider) {
+        let read = self.files.read(&self.provider);
+        self.health.note_reload(read.is_ok());
+        match read {
             Ok(pair) if pair.cert == self.shown.now().cert => {
                 tracing::info!("the certificate is the same as before");
                 // The key or the rest of the chain may have changed all the same.
                 self.shown.change(pair);
             }
             Ok(pair) => {
-                let end = end(&pair).map_or_else(String::new, |end| format!(", good until {end}"));
+                let end = end(&pair).map_or_else(String::new, |end| format!(", valid until {end}"));
                 self.shown.change(pair);
                 self.warn_at = Instant::now();
                 tracing::info!("new connections get the new certificate{end}");
             }
             Err(error) => {
-                tracing::error!("the certificate stays the one of before: {error}");
+                let end = end(&self.shown.now());
+                let end = end.map_or_else(String::new, |end| format!(", valid until {end}"));
+                tracing::error!(
+                    "the changed certificate files cannot be used: the certificate stays the one of \
+                     before{end}: {error}"
+                );
             }
         }
     }
@@ -223,15 +268,24 @@ impl Watch {
     fn see_to_its_end(&mut self) {
         let now = Instant::now();
         let shown = self.shown.now();
-        let Some(end) = end(&shown) else { return };
+        let end = end(&shown);
+        self.health.note_end(end);
+        let Some(end) = end else { return };
         let days = days_to(end);
-        let own = self.own.as_ref().filter(|_| own::is_own(&shown));
+        let is_own = parsed(&shown).is_some_and(|certificate| own::is_own(&certificate));
+        let own = self.own.as_ref().filter(|_| is_own);
         match own {
             Some(own) if days < RENEW_DAYS && now >= self.renew_at => {
                 self.renew_at = now + AGAIN;
                 match own.renew() {
-                    Ok(()) => self.reload(),
-                    Err(error) => tracing::error!("{error}"),
+                    Ok(()) => {
+                        self.reload();
+                        self.health.note_end(self::end(&self.shown.now()));
+                    }
+                    Err(error) => {
+                        self.health.note_reload(false);
+                        tracing::error!("{error}");
+                    }
                 }
                 if self.is_good_for_long() {
                     self.renew_at = now;

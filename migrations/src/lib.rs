@@ -39,6 +39,7 @@ mod m0028_clock_steps;
 mod m0029_given_up_deliveries;
 mod m0030_stream_keys;
 mod m0031_http_mappings;
+mod m0032_retention;
 
 /// Migrates a database to the newest schema.
 pub struct Migrator;
@@ -78,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0029_given_up_deliveries::Migration),
             Box::new(m0030_stream_keys::Migration),
             Box::new(m0031_http_mappings::Migration),
+            Box::new(m0032_retention::Migration),
         ]
     }
 }

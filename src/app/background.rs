@@ -10,7 +10,7 @@ use crate::{
     delivery::{Engine, Handle},
     downlink,
     error::Result as HubResult,
-    housekeeping,
+    housekeeping::Housekeeper,
     hub::{
         devices::imports::{Importer, Imports},
         removals::Remover,
@@ -26,6 +26,7 @@ pub struct Background {
     importer: Importer,
     replayer: Replayer,
     remover: Remover,
+    housekeeper: Housekeeper,
 }
 
 /// Handles through which others pass work to the components.
@@ -63,6 +64,8 @@ impl Background {
         .map_err(|error| error.causes())?;
         let (importer, imports) = Importer::new(ground.store.clone());
         let remover = Remover::new(ground.store.clone());
+        let housekeeper =
+            Housekeeper::new(ground.store.clone(), &ground.config, ground.metrics.clone());
         let (replayer, replays) = Replayer::new(ground.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             ground.store.clone(),
@@ -77,6 +80,7 @@ impl Background {
             importer,
             replayer,
             remover,
+            housekeeper,
         };
         let handles = Handles {
             wake,
@@ -87,7 +91,7 @@ impl Background {
     }
 
     /// Starts the components.
-    pub fn run(self, ground: &Ground) -> Running {
+    pub fn run(self) -> Running {
         let stop = CancellationToken::new();
         let until = stop.clone();
         let delivering = supervise::spawn("delivery engine", self.deliveries, move |engine| {
@@ -97,9 +101,9 @@ impl Background {
         let downlinking = supervise::spawn("downlink engine", self.downlinks, move |downlinks| {
             downlinks.run(until.clone()).boxed()
         });
-        let (until, config) = (stop.clone(), ground.config.clone());
-        let housekeeping = supervise::spawn("housekeeping", ground.store.clone(), move |store| {
-            housekeeping::run(store.clone(), config.clone(), until.clone()).boxed()
+        let until = stop.clone();
+        let housekeeping = supervise::spawn("housekeeping", self.housekeeper, move |housekeeper| {
+            housekeeper.run(until.clone()).boxed()
         });
         let until = stop.clone();
         let importing = supervise::spawn("importer", self.importer, move |importer| {

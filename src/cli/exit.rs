@@ -2,6 +2,8 @@
 
 use std::{io, process::ExitCode};
 
+use crate::error::Error;
+
 /// The table of exit codes, for the help of every command that talks to a hub.
 pub const EXIT_CODES: &str = "\
 Exit codes:
@@ -95,6 +97,18 @@ impl Failure {
 impl From<String> for Failure {
     fn from(text: String) -> Self {
         Self::new(Reason::Here, text)
+    }
+}
+
+impl From<Error> for Failure {
+    /// An error of a command that works directly on the database, with the code that a hub's answer would have.
+    fn from(error: Error) -> Self {
+        let reason = match &error {
+            Error::Rejected { .. } => Reason::Refused,
+            Error::NotFound(_) => Reason::NotFound,
+            _ => Reason::Here,
+        };
+        Self::new(reason, error.causes())
     }
 }
 

@@ -227,6 +227,15 @@ pub fn secret(prompt: &str) -> Result<String, Failure> {
     Ok(secret)
 }
 
+/// Reads a new password like [`secret`]; at the terminal twice, because nobody sees what is typed.
+pub fn new_secret(prompt: &str) -> Result<String, Failure> {
+    let first = secret(prompt)?;
+    if io::stdin().is_terminal() && secret("Repeat it: ")? != first {
+        return Err(Failure::usage("the two passwords differ"));
+    }
+    Ok(first)
+}
+
 /// Reads a line without its end, but with all blanks: they may belong to a password.
 fn first_line(mut input: impl BufRead) -> io::Result<String> {
     let mut line = String::new();

@@ -1,12 +1,13 @@
 //! The command line: the hub, and a client for hubs.
 //!
-//! The flags of `serve`, `migrate`, `secrets` and `users` are the settings, made from the one list in `config`.
+//! The flags of `serve`, `migrate`, `secrets`, `users` and `config` are the settings, made from the one list in `config`.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `login.rs`, `call.rs`, `completions.rs` | the commands `login` and `logout`, `api`, `completions` |
 //! | `driver/` | the commands under `driver` |
-//! | `secrets.rs`, `users.rs` | the commands under `secrets` and `users` |
+//! | `database.rs` | the commands `backup`, `restore`, `check`, `copy` and `migrate` |
+//! | `secrets.rs`, `users.rs`, `settings.rs` | the commands under `secrets`, `users` and `config` |
 //! | `pages.rs` | `api --all` |
 //! | `target.rs` | the choice of the hub: `--server`, `--ca`, `--token` or the login |
 //! | `connection.rs` | HTTPS to a hub |
@@ -17,19 +18,18 @@ mod call;
 mod completions;
 mod connection;
 mod credentials;
+mod database;
 mod driver;
 mod exit;
 mod login;
 mod output;
 mod pages;
 mod secrets;
+mod settings;
 mod target;
 mod users;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,13 +66,17 @@ pub fn run() -> ExitCode {
     }
     let outcome = match command().get_matches().subcommand() {
         Some(("serve", matches)) => load(matches).and_then(serve).map_err(Failure::from),
-        Some(("migrate", matches)) => load(matches).and_then(migrate).map_err(Failure::from),
+        Some(("copy", matches)) => database::copy(matches),
+        Some((name @ ("migrate" | "backup" | "restore" | "check"), matches)) => {
+            on_database(name, matches)
+        }
         Some(("openapi", matches)) => openapi(matches),
         Some(("login", matches)) => client(login::login(matches)),
         Some(("logout", _)) => client(login::logout()),
         Some(("api", matches)) => client(call::call(matches)),
         Some(("secrets", matches)) => secrets(matches),
         Some(("users", matches)) => users(matches),
+        Some(("config", matches)) => settings::run(matches),
         Some(("driver", matches)) => client(driver::driver(matches)),
         Some(("completions", matches)) => completions::print(matches, command()),
         _ => Ok(()),
@@ -100,11 +104,10 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(with_settings(Command::new("serve").about("Run the hub")))
-        .subcommand(with_settings(
-            Command::new("migrate").about("Migrate the database to the current schema"),
-        ))
+        .subcommands(database::commands(with_settings))
         .subcommand(secrets::command(with_settings))
         .subcommand(users::command(with_settings))
+        .subcommand(settings::command(with_settings))
         .subcommand(
             Command::new("openapi")
                 .about("Print the OpenAPI document")
@@ -123,42 +126,48 @@ fn with_settings(command: Command) -> Command {
         .long("config")
         .value_name("FILE")
         .help("Settings file (TOML) [env: THINGSHUB_CONFIG]");
-    SETTINGS.iter().fold(command.arg(file), |command, setting| {
-        let flag = setting.name.replace('_', "-");
-        let help = format!(
-            "{} [env: THINGSHUB_{}]",
-            setting.help.trim(),
-            setting.name.to_uppercase()
-        );
+    let defaults = Config::default().shown();
+    let settings = SETTINGS.iter().zip(defaults);
+    settings.fold(command.arg(file), |command, (setting, default)| {
+        let mut help = setting.help.trim().to_owned();
+        if let Some(default) = default.text().filter(|text| !text.is_empty()) {
+            help += &format!(" [default: {default}]");
+        }
+        if let Some(range) = setting.range() {
+            help += &format!(" [{range}]");
+        }
+        help += &format!(" [env: THINGSHUB_{}]", setting.name.to_uppercase());
         command.arg(
             Arg::new(setting.name)
-                .long(flag)
+                .long(setting.name.replace('_', "-"))
                 .value_name("VALUE")
                 .help(help),
         )
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "here the environment becomes settings"
-)]
 fn load(matches: &ArgMatches) -> Result<Config, String> {
-    let flags: Vec<(&'static str, String)> = SETTINGS
-        .iter()
-        .filter_map(|setting| {
-            Some((
-                setting.name,
-                matches.get_one::<String>(setting.name)?.clone(),
-            ))
-        })
-        .collect();
+    let (file, environment, flags) = sources(matches);
+    Config::load(file.as_deref(), environment, &flags)
+}
+
+/// The settings file, the environment, and the settings among the flags.
+type Sources = (
+    Option<PathBuf>,
+    HashMap<String, String>,
+    Vec<(&'static str, String)>,
+);
+
+fn sources(matches: &ArgMatches) -> Sources {
+    let flags = SETTINGS.iter().filter_map(|setting| {
+        let value = matches.get_one::<String>(setting.name)?;
+        Some((setting.name, value.clone()))
+    });
     let file = matches.get_one::<String>("config").map(PathBuf::from);
-    Config::load(
-        file.as_deref().map(Path::new),
-        std::env::vars().collect(),
-        &flags,
-    )
+    // A variable of somebody else may be no UTF-8.
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    (file, environment.collect(), flags.collect())
 }
 
 fn serve(config: Config) -> Result<(), String> {
@@ -189,14 +198,10 @@ fn serve(config: Config) -> Result<(), String> {
     served
 }
 
-fn migrate(config: Config) -> Result<(), String> {
+fn on_database(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
+    let config = load(matches)?;
     log(&config)?;
-    runtime()?.block_on(async {
-        let (_lock, store) = app::open_store(&config).await?;
-        store.close().await.map_err(|error| error.causes())?;
-        println!("the database has the current schema");
-        Ok(())
-    })
+    runtime()?.block_on(database::run(name, matches, &config))
 }
 
 fn secrets(matches: &ArgMatches) -> Result<(), Failure> {
@@ -209,12 +214,12 @@ fn secrets(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn users(matches: &ArgMatches) -> Result<(), Failure> {
-    let Some((_, matches)) = matches.subcommand() else {
+    let Some((name, matches)) = matches.subcommand() else {
         return Ok(());
     };
     let config = load(matches)?;
     log(&config)?;
-    runtime()?.block_on(users::run(matches, &config))
+    runtime()?.block_on(users::run(name, matches, &config))
 }
 
 fn openapi(matches: &ArgMatches) -> Result<(), Failure> {
@@ -253,14 +258,17 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| error.to_string())
 }
 
+fn log_filter(config: &Config) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&config.log_filter).map_err(|error| format!("setting log_filter: {error}"))
+}
+
 fn log(config: &Config) -> Result<(), String> {
     log_and_trace(config, None)
 }
 
 fn log_and_trace(config: &Config, traces: Option<&Traces>) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log_filter)
-        .map_err(|error| format!("setting log_filter: {error}"))?
-        .and(filter_fn(|metadata: &Metadata<'_>| !is_traced(metadata)));
+    let is_line = filter_fn(|metadata: &Metadata<'_>| !is_traced(metadata));
+    let filter = log_filter(config)?.and(is_line);
     let lines = tracing_subscriber::fmt::layer()
         // A failure to write the log, as on a full disk, must not end the process: the library would report
         // it on the same standard error, and panic.

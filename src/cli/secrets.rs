@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{exit::Failure, output};
 use crate::{
+    app,
     config::Config,
     keyring::{self, Losses},
     secret::{KeyId, Vault},
@@ -56,9 +57,10 @@ pub fn command(with_settings: impl Fn(Command) -> Command) -> Command {
 
 /// Runs a subcommand.
 pub async fn run(name: &str, matches: &ArgMatches, config: &Config) -> Result<(), Failure> {
-    let store = Store::open_beside(config)
-        .await
-        .map_err(|error| format!("setting database_url: {}", error.causes()))?;
+    let store = match Store::open_beside(config).await {
+        Ok(store) => store,
+        Err(error) => return Err(app::unopened(config, &error).await.into()),
+    };
     let outcome = match name {
         "discard" => discard(config, &store, matches.get_flag("yes")).await,
         _ => with_keys(name, matches, config, &store).await,

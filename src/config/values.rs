@@ -5,14 +5,11 @@ use std::{
     path::PathBuf,
 };
 
-use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, de};
 use url::Url;
 
 /// A string that never shows in logs.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 pub struct Secret(pub String);
 
 impl std::fmt::Debug for Secret {
@@ -22,8 +19,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// The format of the logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text for people, one line per event.
     Text,
@@ -40,13 +36,6 @@ impl Networks {
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
-    }
-}
-
-impl<'de> Deserialize<'de> for Networks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let networks: Vec<Network> = comma_separated(deserializer)?;
-        Ok(Self(networks.into_iter().map(|Network(net)| net).collect()))
     }
 }
 
@@ -68,15 +57,6 @@ impl std::str::FromStr for Network {
 /// A list of web origins, written `https://app.example.com, http://localhost:5173`.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for Origins {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let origins: Vec<Origin> = comma_separated(deserializer)?;
-        Ok(Self(
-            origins.into_iter().map(|Origin(origin)| origin).collect(),
-        ))
-    }
-}
 
 /// A web origin, exactly as browsers send it: they are compared as texts.
 struct Origin(String);
@@ -104,123 +84,268 @@ impl std::str::FromStr for Origin {
     }
 }
 
-/// True for a URL of a server, to which paths can be appended.
-pub fn is_base_url(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| {
-        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-        let has_credentials = !url.username().is_empty() || url.password().is_some();
-        is_http && !has_credentials && url.query().is_none() && url.fragment().is_none()
-    })
-}
-
-/// Headers that never show in logs, written `name=value, name=value`.
-#[derive(Clone, Default)]
-pub struct Headers(pub Vec<(String, String)>);
-
-impl std::fmt::Debug for Headers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl<'de> Deserialize<'de> for Headers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let parts = text.split(',').filter(|part| !part.trim().is_empty());
-        let headers: Option<_> = parts.map(header).collect();
-        // Must not show the value, which is a secret.
-        headers
-            .map(Self)
-            .ok_or_else(|| de::Error::custom("must be name=value, comma-separated"))
-    }
-}
-
-fn header(text: &str) -> Option<(String, String)> {
-    let (name, value) = text.split_once('=')?;
-    let (name, value) = (name.trim(), value.trim());
-    HeaderName::from_bytes(name.as_bytes()).ok()?;
-    HeaderValue::from_str(value).ok()?;
-    Some((name.to_owned(), value.to_owned()))
-}
-
-/// A share, from 0.0 to 1.0.
-#[derive(Debug, Clone, Copy)]
-pub struct Ratio(pub f64);
-
-impl<'de> Deserialize<'de> for Ratio {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let ratio = f64::deserialize(deserializer)?;
-        match (0.0..=1.0).contains(&ratio) {
-            true => Ok(Self(ratio)),
-            false => Err(de::Error::custom("must be from 0.0 to 1.0")),
-        }
-    }
-}
-
 /// A list of waits in seconds.
 #[derive(Debug, Clone)]
 pub struct Seconds(pub Vec<u64>);
 
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        comma_separated(deserializer).map(Self)
+/// DNS names and IP addresses of a server, written `hub.example.com, 192.168.1.10`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServerNames(pub Vec<ServerName>);
+
+/// A name or an address under which clients reach a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServerName {
+    /// DNS name in lower case; the first label may be `*`.
+    Dns(String),
+    /// IP address.
+    Address(IpAddr),
+}
+
+impl std::str::FromStr for ServerName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self::Address(address));
+        }
+        let name = text.to_ascii_lowercase();
+        let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.chars().all(is_inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        let labels = name.strip_prefix("*.").unwrap_or(&name);
+        // A last label of digits would be an address that is none, such as 192.168.1.300.
+        let last = labels.rsplit('.').next().unwrap_or_default();
+        let is_number = last.chars().all(|c| c.is_ascii_digit());
+        match name.len() <= 253 && labels.split('.').all(is_label) && !is_number {
+            true => Ok(Self::Dns(name)),
+            false => Err(
+                "must be a DNS name such as hub.example.com or *.example.com, or an IP address, \
+                 without a port",
+            ),
+        }
     }
 }
 
-fn comma_separated<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-    D: Deserializer<'de>,
-{
-    String::deserialize(deserializer)?
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.parse()
-                .map_err(|error| de::Error::custom(format!("\"{part}\": {error}")))
-        })
-        .collect()
+impl std::fmt::Display for ServerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Address(address) => write!(f, "{address}"),
+        }
+    }
 }
 
-/// The numbers in a value, for which its setting has bounds.
-pub trait Numbers {
+/// The value of a setting, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// There is no value.
+    Unset,
+    /// A secret.
+    Hidden,
+    /// A number, true or false.
+    Number(String),
+    /// Any other value.
+    Text(String),
+}
+
+impl Shown {
+    /// Returns the text of a value that may be shown.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Number(text) | Self::Text(text) => Some(text),
+            Self::Unset | Self::Hidden => None,
+        }
+    }
+}
+
+/// Type of a setting.
+pub trait Value: Sized {
+    /// Reads the value. The error is the rule that the text breaks.
+    fn read(text: &str) -> Result<Self, String>;
+
+    /// Returns the value for people.
+    fn show(&self) -> Shown;
+
+    /// Returns the numbers in the value, for which its setting has bounds.
     fn numbers(&self) -> Vec<u64> {
         Vec::new()
     }
 }
 
-impl Numbers for u32 {
-    fn numbers(&self) -> Vec<u64> {
-        vec![u64::from(*self)]
+macro_rules! whole_numbers {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            fn read(text: &str) -> Result<Self, String> {
+                text.trim().parse().map_err(|_| format!("must be a whole number, not \"{text}\""))
+            }
+
+            fn show(&self) -> Shown {
+                Shown::Number(self.to_string())
+            }
+
+            fn numbers(&self) -> Vec<u64> {
+                vec![u64::try_from(*self).unwrap_or(u64::MAX)]
+            }
+        }
+    )*};
+}
+
+whole_numbers!(u32, u64, usize);
+
+macro_rules! lists {
+    ($($type:ident of $item:ty),*) => {$(
+        impl Value for $type {
+            fn read(text: &str) -> Result<Self, String> {
+                comma_separated::<$item>(text).map(|items| Self(items.into_iter().map(Into::into).collect()))
+            }
+
+            fn show(&self) -> Shown {
+                let items: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+                Shown::Text(items.join(","))
+            }
+        }
+    )*};
+}
+
+lists!(Networks of Network, Origins of Origin, ServerNames of ServerName);
+
+impl From<Network> for IpNet {
+    fn from(Network(network): Network) -> Self {
+        network
     }
 }
 
-impl Numbers for u64 {
-    fn numbers(&self) -> Vec<u64> {
-        vec![*self]
+impl From<Origin> for String {
+    fn from(Origin(origin): Origin) -> Self {
+        origin
     }
 }
 
-impl Numbers for usize {
-    fn numbers(&self) -> Vec<u64> {
-        vec![*self as u64]
+impl Value for Seconds {
+    fn read(text: &str) -> Result<Self, String> {
+        let parts = comma_separated::<Second>(text)?;
+        Ok(Self(parts.into_iter().map(|Second(one)| one).collect()))
     }
-}
 
-impl Numbers for Seconds {
+    fn show(&self) -> Shown {
+        let parts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        Shown::Text(parts.join(","))
+    }
+
     fn numbers(&self) -> Vec<u64> {
         self.0.clone()
     }
 }
 
-impl<T> Numbers for Option<T> {}
-impl Numbers for SocketAddr {}
-impl Numbers for PathBuf {}
-impl Numbers for Networks {}
-impl Numbers for Origins {}
-impl Numbers for Headers {}
-impl Numbers for Ratio {}
-impl Numbers for LogFormat {}
-impl Numbers for String {}
-impl Numbers for bool {}
+/// A number of seconds in a list.
+struct Second(u64);
+
+impl std::str::FromStr for Second {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| "must be a whole number")
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn read(text: &str) -> Result<Self, String> {
+        T::read(text).map(Some)
+    }
+
+    fn show(&self) -> Shown {
+        self.as_ref().map_or(Shown::Unset, T::show)
+    }
+}
+
+impl Value for Secret {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn show(&self) -> Shown {
+        Shown::Hidden
+    }
+}
+
+impl Value for SocketAddr {
+    fn read(text: &str) -> Result<Self, String> {
+        text.trim().parse().map_err(|_| {
+            format!(
+                "must be an IP address and a port, such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443, \
+                 not \"{text}\""
+            )
+        })
+    }
+
+    fn show(&self) -> Shown {
+        Shown::Text(self.to_string())
+    }
+}
+
+impl Value for PathBuf {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.into())
+    }
+
+    fn show(&self) -> Shown {
+        Shown::Text(self.display().to_string())
+    }
+}
+
+impl Value for String {
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    fn show(&self) -> Shown {
+        Shown::Text(self.clone())
+    }
+}
+
+impl Value for bool {
+    fn read(text: &str) -> Result<Self, String> {
+        match text.trim().to_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Ok(true),
+            "false" | "no" | "off" | "0" => Ok(false),
+            _ => Err(format!("must be true or false, not \"{text}\"")),
+        }
+    }
+
+    fn show(&self) -> Shown {
+        Shown::Number(self.to_string())
+    }
+}
+
+impl Value for LogFormat {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("must be text or json, not \"{text}\"")),
+        }
+    }
+
+    fn show(&self) -> Shown {
+        let word = match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        };
+        Shown::Text(word.to_owned())
+    }
+}
+
+fn comma_separated<T>(text: &str) -> Result<Vec<T>, String>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().map_err(|error| format!("\"{part}\": {error}")))
+        .collect()
+}

@@ -18,6 +18,7 @@ use crate::{
     outgoing::Guard,
     secret::{Claim, Credentials, Place, Stored, Vault},
     store::Store,
+    tls,
     uplink::Replays,
 };
 
@@ -65,6 +66,8 @@ pub struct Hub {
     pub live: Live,
     /// Metrics for operators.
     pub metrics: Metrics,
+    /// State of the certificate.
+    certificate: tls::Health,
     /// Restricts the targets of connections that the hub makes for users.
     guard: Guard,
     passwords: Arc<Passwords>,
@@ -90,6 +93,7 @@ impl Hub {
         live: Live,
         guard: Guard,
         metrics: Metrics,
+        certificate: tls::Health,
     ) -> Self {
         let passwords = Arc::new(Passwords::new());
         let name_probes = Arc::new(Throttle::new(NAME_PROBES_MAX));
@@ -104,6 +108,7 @@ impl Hub {
             replays,
             live,
             metrics,
+            certificate,
             guard,
             passwords,
             guesses,

@@ -28,6 +28,18 @@ impl Hub {
         self.metrics.text().map_err(Error::internal)
     }
 
+    /// Describes what keeps the hub from a part of its work while it serves requests. Anybody may read it.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !self.drivers.is_available() {
+            let text =
+                "no driver worker can be started: uplinks are recorded without being decoded";
+            problems.push(text.to_owned());
+        }
+        problems.extend(self.certificate.problems());
+        problems
+    }
+
     /// Sets the metrics that do not change while the hub runs.
     pub(in crate::hub) fn describe(&self) {
         let readings = &self.metrics.readings;
@@ -53,6 +65,12 @@ impl Hub {
         readings.read_uptime();
         readings.set_problem(Problem::Database, !self.store.takes_writes());
         readings.set_problem(Problem::DriverWorkers, !self.drivers.is_available());
+        let certificate = &self.certificate;
+        readings.set_problem(Problem::Certificate, !certificate.problems().is_empty());
+        readings.set_certificate(
+            certificate.end().map(|end| end.timestamp()),
+            certificate.is_stuck(),
+        );
         let pool = self.drivers.state();
         readings.driver_queue.set(whole(pool.waiting));
         readings.driver_workers.set(whole(pool.workers));

@@ -11,13 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     id::TenantId,
     jobs::Jobs,
-    pace::Pace,
+    pace::{BREATH, Pace},
     store::{Store, removals::Kind},
     supervise::attempted,
 };
 
-/// Pause between two chunks, in which others can write.
-const BREATH: Duration = Duration::from_millis(50);
 /// Maximum number of rows in a chunk.
 const ROWS_MAX: u64 = 1000;
 /// Pause after an error, such as an unavailable database.

@@ -11,6 +11,7 @@ mod batches;
 mod deliveries;
 mod drivers;
 mod family;
+mod housekeeping;
 mod http;
 mod process;
 mod readings;
@@ -25,6 +26,7 @@ use family::Family;
 pub use batches::{Batches, Writer};
 pub use deliveries::{Deliveries, Held, Lease};
 pub use drivers::Drivers;
+pub use housekeeping::Housekeeping;
 pub use http::{Http, Open};
 pub use process::Process;
 pub use readings::{Problem, Readings, Stream, whole};
@@ -48,6 +50,8 @@ pub struct Groups {
     pub deliveries: Deliveries,
     /// Calls of drivers.
     pub drivers: Arc<Drivers>,
+    /// Rows that were deleted because they were old.
+    pub housekeeping: Housekeeping,
     /// Connections and requests.
     pub http: Http,
     logins: IntCounterVec,
@@ -100,6 +104,7 @@ impl Metrics {
             batches: Batches::new(&family),
             deliveries: Deliveries::new(&family, targets),
             drivers: Arc::new(Drivers::new(&family)),
+            housekeeping: Housekeeping::new(&family),
             http: Http::new(&family),
             logins,
             readings: Readings::new(&family),

@@ -35,6 +35,8 @@ pub struct Readings {
     /// Outages of the database.
     pub outages: IntCounter,
     streams: IntGaugeVec,
+    certificate_end: Gauge,
+    certificate_stuck: IntGauge,
 }
 
 /// A condition that keeps the hub from a part of its work.
@@ -44,6 +46,8 @@ pub enum Problem {
     Database,
     /// No driver worker can be started.
     DriverWorkers,
+    /// The certificate has expired, or the one that should replace it cannot be used.
+    Certificate,
 }
 
 /// A stream that stays open.
@@ -69,7 +73,8 @@ impl Readings {
             uptime: family.gauge("thingshub_uptime_seconds", "Time since the hub started."),
             problems: family.gauges(
                 "thingshub_problem",
-                "1 while the problem lasts: database (it takes no writes) or driver_workers (none can be started).",
+                "1 while the problem lasts: database (it takes no writes), driver_workers (none can be started) or \
+                 certificate (it has expired, or its successor cannot be used).",
                 &["problem"],
             ),
             limits: family.gauges(
@@ -125,6 +130,14 @@ impl Readings {
                 "Open live streams, by kind: events or integration (followers of integrations).",
                 &["kind"],
             ),
+            certificate_end: family.float_gauge(
+                "thingshub_tls_certificate_expiry_timestamp_seconds",
+                "Expiry of the certificate of new connections since unix epoch in seconds; NaN if unknown.",
+            ),
+            certificate_stuck: family.gauge(
+                "thingshub_tls_reload_failed",
+                "1 while the files of the certificate cannot be used, and the previous certificate stays in force.",
+            ),
         };
         for stream in [Stream::Events, Stream::Integration] {
             readings.streams.with_label_values(&[stream.as_str()]);
@@ -148,6 +161,14 @@ impl Readings {
         self.problems
             .with_label_values(&[problem.as_str()])
             .set(lasts.into());
+    }
+
+    /// Sets the expiry of the certificate, in seconds, and whether its successor cannot be used.
+    pub fn set_certificate(&self, end: Option<i64>, is_stuck: bool) {
+        #[expect(clippy::cast_precision_loss, reason = "exact for millions of years")]
+        self.certificate_end
+            .set(end.map_or(f64::NAN, |end| end as f64));
+        self.certificate_stuck.set(is_stuck.into());
     }
 
     /// Sets the value of a setting.
@@ -174,6 +195,7 @@ impl Problem {
         match self {
             Self::Database => "database",
             Self::DriverWorkers => "driver_workers",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -133,7 +133,8 @@ impl Keys {
         }
     }
 
-    fn lines(&self) -> String {
+    /// Returns the content of a file of these keys.
+    pub fn lines(&self) -> String {
         self.iter().map(|key| key.text() + "\n").collect()
     }
 

@@ -7,7 +7,7 @@
 //!
 //! [`core`] contains the foundations that all resources share, and knows none of the resources; the other folders
 //! correspond to those in `api` and `hub`. Beside the folders are the parts that know all resources: opening and
-//! watching the database, [`removals`], the [`sealed`] columns, and the transaction of an [`uplink_batch`].
+//! watching the database, [`removals`], the [`sealed`] columns, the [`transfer`] of whole databases, and the transaction of an [`uplink_batch`].
 //!
 //! Each transaction names the signals of its commit when it begins ([`core::signals`]): [`Scope::write`] is for
 //! changes of configuration, [`Scope::record`] for events, and [`Scope::keep`] for data that nothing else depends
@@ -27,7 +27,9 @@ pub mod live;
 pub mod networks;
 mod open;
 pub mod removals;
+pub mod retention;
 pub mod sealed;
+pub mod transfer;
 pub mod uplink_batch;
 mod watch;
 
@@ -35,6 +37,7 @@ pub use core::{
     file::Lock,
     handle::Store,
     json::members,
+    migrating::plan,
     page::Page,
     scope::{Call, Scope},
 };

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use migrations::{Migrator, MigratorTrait};
 use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, entity::ColumnTrait};
 use uuid::Uuid;
 
@@ -73,9 +72,10 @@ impl Store {
             std::fs::metadata(file).map_err(Error::internal)?;
         }
         let store = Self::connect(config, &url, Purpose::Write).await?;
-        match Migrator::get_pending_migrations_read_only(store.inner.writer.pool()).await? {
-            pending if pending.is_empty() => Ok(store),
-            _ => Err(Error::internal(
+        let applied = migrating::usable(store.inner.writer.pool()).await?;
+        match applied.len() == migrating::known().len() {
+            true => Ok(store),
+            false => Err(Error::internal(
                 "the schema is older than this program: stop the hub, run `thingshub migrate` first",
             )),
         }

@@ -66,6 +66,16 @@ impl Column {
             Self::IdempotencyKeys => "remembered answers",
         }
     }
+
+    /// Returns the table and the column.
+    pub fn place(self) -> &'static str {
+        match self {
+            Self::Integrations => "integrations.secret",
+            Self::NetworkConnections => "network_connections.secret",
+            Self::DownlinkSettings => "downlink_settings.secret",
+            Self::IdempotencyKeys => "idempotency_keys.answer",
+        }
+    }
 }
 
 #[derive(FromQueryResult)]

@@ -17,14 +17,14 @@ use crate::{
             page::Listed,
             paging::Paging,
             sort::SortBy,
-            types::{Count, Id, Timestamp},
+            types::{Count, Id, RetentionDays, Timestamp},
         },
         tag::Tag,
     },
     hub::Hub,
     id::TenantId,
     store::{
-        access::tenants::{self, Tenant},
+        access::tenants::{self, NewTenant, Tenant},
         core::listing::ResourceOrder,
     },
     text::{Email, Name, NewPassword, NewUsername, PersonText},
@@ -37,6 +37,9 @@ use crate::{
 struct NewTenantBody {
     /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
+    /// Time for which the tenant's uplinks are kept, in days from their arrival. Omitted or null to use the hub's setting
+    /// `uplink_keep_days`. Rows of data tables have a retention of their own.
+    retention_days: Option<RetentionDays>,
     /// First administrator of the tenant.
     administrator: Administrator,
 }
@@ -65,6 +68,9 @@ struct Administrator {
 struct TenantUpdate {
     /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
+    /// Time for which the tenant's uplinks are kept, in days from their arrival. The hub deletes older uplinks in the
+    /// background. Omitted or null to use the hub's setting `uplink_keep_days`.
+    retention_days: Option<RetentionDays>,
 }
 
 /// Tenant of the installation.
@@ -75,6 +81,9 @@ struct TenantView {
     id: Id,
     /// Name of the tenant, unique in the installation.
     name: String,
+    /// Time for which the tenant's uplinks are kept, in days from their arrival; null if the hub's setting
+    /// `uplink_keep_days` applies.
+    retention_days: Option<RetentionDays>,
     /// Number of the revision, which increases with every change by a client. The `ETag` header contains it.
     revision: Count,
     /// Time of creation.
@@ -105,6 +114,7 @@ impl TenantsApi {
     ) -> Result<Created<TenantView>> {
         let NewTenantBody {
             name,
+            retention_days,
             administrator,
         } = body.0;
         let Administrator {
@@ -118,7 +128,13 @@ impl TenantsApi {
         let username = username.into_string();
         let tenant = self
             .hub
-            .create_tenant(caller.scope(), &name, username, profile, &password)
+            .create_tenant(
+                caller.scope(),
+                provisioned(name, retention_days),
+                username,
+                profile,
+                &password,
+            )
             .await?;
         Ok(Created {
             location: format!("/api/v3/tenants/{}", tenant.id),
@@ -147,7 +163,7 @@ impl TenantsApi {
 
     /// Get a tenant
     ///
-    /// Returns the name of a tenant and its times of creation and change. Requires an operator of the
+    /// Returns the name and the retention of a tenant, and its times of creation and change. Requires an operator of the
     /// installation. Fails with 404 if the tenant does not exist.
     #[oai(path = "/tenants/:id", method = "get", operation_id = "get_tenant")]
     async fn get(
@@ -162,7 +178,7 @@ impl TenantsApi {
 
     /// Update a tenant
     ///
-    /// Changes the name of a tenant. Requires an operator of the installation. Fails with 400 if another tenant
+    /// Replaces the name and the retention of a tenant; an omitted field is reset to its default. Requires an operator of the installation. Fails with 400 if another tenant
     /// has the name, and with 404 if the tenant does not exist.
     #[oai(path = "/tenants/:id", method = "put", operation_id = "update_tenant")]
     async fn update(
@@ -172,7 +188,12 @@ impl TenantsApi {
         id: Path<Id>,
         body: Body<TenantUpdate>,
     ) -> Result<Single<TenantView>> {
-        let tenant = tenants::update(caller.scope(), TenantId(**id), &body.0.name).await?;
+        let TenantUpdate {
+            name,
+            retention_days,
+        } = body.0;
+        let new = provisioned(name, retention_days);
+        let tenant = tenants::update(caller.scope(), TenantId(**id), new).await?;
         Ok(Single(tenant.into()))
     }
 
@@ -199,11 +220,22 @@ impl TenantsApi {
     }
 }
 
+fn provisioned(name: Name, retention_days: Option<RetentionDays>) -> NewTenant {
+    NewTenant {
+        name: name.into_string(),
+        retention_days: retention_days.map(RetentionDays::stored),
+    }
+}
+
 impl From<Tenant> for TenantView {
     fn from(tenant: Tenant) -> Self {
         Self {
             id: Id::saturating(tenant.id.0),
-            name: tenant.name,
+            name: tenant.provisioned.name,
+            retention_days: tenant
+                .provisioned
+                .retention_days
+                .map(RetentionDays::saturating),
             revision: Count::saturating(tenant.revision),
             created_at: Timestamp(tenant.created_at),
             updated_at: Timestamp(tenant.updated_at),

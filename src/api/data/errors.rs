@@ -32,6 +32,7 @@ pub const ERRORS: &[DeclaredError] = &[
             "delete_data_table",
             "list_rows",
             "export_rows",
+            "delete_rows",
         ],
         reason: Reason::NotFound,
         cause: "Your tenant has no data table with this id.",
@@ -44,6 +45,20 @@ pub const ERRORS: &[DeclaredError] = &[
         cause: "A query parameter breaks its rule, `to` is before `from`, or `cursor` belongs to other filters, \
                 another table or the other of the two formats. A `device_id` that no device has is no error: the \
                 result has no rows.",
+        message: "to: must not be before from",
+    },
+    DeclaredError {
+        operations: &["delete_rows"],
+        reason: Reason::Required,
+        cause: "None of `from`, `to` and `device_id` is given. Give at least one of them; to delete all rows, delete \
+                the data table.",
+        message: "from: must be given, or to or device_id; delete the data table to delete all its rows",
+    },
+    DeclaredError {
+        operations: &["delete_rows"],
+        reason: Reason::Invalid,
+        cause: "A query parameter breaks its rule, or `to` is before `from`. A `device_id` that no device has is no \
+                error: rows outlive the device.",
         message: "to: must not be before from",
     },
 ];

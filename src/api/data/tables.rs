@@ -17,7 +17,7 @@ use crate::{
             page::Listed,
             paging::Paging,
             sort::SortBy,
-            types::{Count, Id, List, Timestamp},
+            types::{Count, Id, List, RetentionDays, Timestamp},
         },
         tag::Tag,
     },
@@ -46,6 +46,9 @@ struct NewDataTableBody {
     selector: SelectorText,
     /// Decoded fields to store, each at most once. Omitted or null to store all fields.
     columns: Option<List<Column, 1, 256>>,
+    /// Time for which rows are kept, in days from the `time` of the row. The hub deletes older rows in the background.
+    /// Omitted or null to keep rows without limit.
+    retention_days: Option<RetentionDays>,
 }
 
 /// Data table, which stores the decoded data of devices.
@@ -62,6 +65,8 @@ struct DataTableView {
     selector: String,
     /// Decoded fields that are stored; null if all fields are stored.
     columns: Option<Vec<Column>>,
+    /// Time for which rows are kept, in days from the `time` of the row; null if rows are kept without limit.
+    retention_days: Option<RetentionDays>,
     /// Number of the revision, which increases with every change by a client. The `ETag` header contains it.
     revision: Count,
     /// Time of creation.
@@ -144,7 +149,7 @@ impl DataTablesApi {
     /// Update a data table
     ///
     /// Replaces the definition of a data table; omitted fields are reset to their defaults. Existing rows do not
-    /// change.
+    /// change, except that rows older than a new `retention_days` are deleted in the background.
     ///
     /// Fails with 400 if another data table of the tenant has the name, if `selector` is not a valid label selector,
     /// or if two columns have the same path. Fails with 404 if the data table does not exist.
@@ -208,6 +213,7 @@ impl NewDataTableBody {
                 .unwrap_or_default(),
             selector: self.selector.into_string(),
             columns: self.columns.map(|columns| columns.0),
+            retention_days: self.retention_days.map(RetentionDays::stored),
         })
     }
 }
@@ -219,6 +225,7 @@ impl From<DataTable<Column>> for DataTableView {
             description,
             selector,
             columns,
+            retention_days,
         } = table.provisioned;
         Self {
             id: Id::saturating(table.id.0),
@@ -226,6 +233,7 @@ impl From<DataTable<Column>> for DataTableView {
             description,
             selector,
             columns,
+            retention_days: retention_days.map(RetentionDays::saturating),
             revision: Count::saturating(table.revision),
             created_at: Timestamp(table.created_at),
             updated_at: Timestamp(table.updated_at),

@@ -148,7 +148,7 @@ pub const ERRORS: &[DeclaredError] = &[
     DeclaredError {
         operations: &["get_device_import", "list_device_import_rows"],
         reason: Reason::NotFound,
-        cause: "Your tenant has no import with this id. Imports are removed 30 days after their end.",
+        cause: "Your tenant has no import with this id. Imports are removed `job_keep_days` (30 days) after their end.",
         message: "there is no import \"7\"",
     },
     DeclaredError {

@@ -97,7 +97,8 @@ impl DeviceHistoryApi {
     /// List a device's uplinks
     ///
     /// Returns the uplinks of the device, raw and decoded, with radio metadata and failures of the driver, by `time`
-    /// with the newest first. Fails with 404 if the device does not exist.
+    /// with the newest first. Uplinks are kept for the tenant's `retention_days`, or `uplink_keep_days` (90 days). Fails
+    /// with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/uplinks",
         method = "get",
@@ -120,8 +121,8 @@ impl DeviceHistoryApi {
     /// List a device's events
     ///
     /// Returns failures, warnings and log lines of the device's driver, state changes of its downlinks, and messages of
-    /// the network that are not uplinks. Filters are combined with AND. Fails with 400 if `to` is before `from`, and
-    /// with 404 if the device does not exist.
+    /// the network that are not uplinks. Events are kept for `event_keep_days` (30 days). Filters are combined with AND.
+    /// Fails with 400 if `to` is before `from`, and with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/events",
         method = "get",

@@ -136,8 +136,8 @@ impl DeviceImportsApi {
     /// Import devices
     ///
     /// Stores a file of devices and imports its rows in the background. The response contains the import: request it
-    /// again until its state is `done`. A row that is invalid fails alone. Finished imports are kept for 30 days. The
-    /// file may have up to 64 MiB (setting `import_max_bytes`) and 1,000,000 rows.
+    /// again until its state is `done`. A row that is invalid fails alone. Finished imports are kept for
+    /// `job_keep_days` (30 days). The file may have up to 64 MiB (setting `import_max_bytes`) and 1,000,000 rows.
     ///
     /// Fails with 400 if the file as a whole cannot be read: an unknown or repeated column, an encoding that cannot be
     /// determined, a spreadsheet workbook, no rows; if `format` contradicts the content type; or if 10 imports of the
@@ -201,7 +201,7 @@ impl DeviceImportsApi {
 
     /// List device imports
     ///
-    /// Returns the imports of the tenant, newest first. Finished imports are removed after 30 days.
+    /// Returns the imports of the tenant, newest first. Finished imports are removed after `job_keep_days` (30 days).
     #[oai(
         path = "/devices/import",
         method = "get",

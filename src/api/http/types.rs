@@ -100,6 +100,8 @@ pub type Count = Int<0, EXACT>;
 pub type Limit = Int<1, 1000>;
 /// Duration of silence in seconds, of up to ten years.
 pub type Silence = Int<1, 315_360_000>;
+/// Time for which data are kept, in days: up to about a hundred years.
+pub type RetentionDays = Int<1, 36_500>;
 /// LoRaWAN port.
 pub type Port = Int<0, 255>;
 /// HTTP status code.
@@ -121,6 +123,11 @@ impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
     /// Returns the nearest valid value, for numbers that the hub itself has counted.
     pub fn saturating(value: impl TryInto<i64>) -> Self {
         Self(value.try_into().unwrap_or(MAX).clamp(MIN, MAX))
+    }
+
+    /// Returns the value as it is stored.
+    pub fn stored(self) -> i32 {
+        i32::try_from(self.0).unwrap_or(i32::MAX)
     }
 
     fn rule() -> String {

@@ -129,7 +129,8 @@ impl DeliveryReplaysApi {
 
     /// List replays
     ///
-    /// Returns the integration's replays, newest first.
+    /// Returns the integration's replays, newest first. Replays that have ended are removed after `job_keep_days` (30
+    /// days).
     #[oai(
         path = "/integrations/:id/replays",
         method = "get",

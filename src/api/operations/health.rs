@@ -49,18 +49,13 @@ impl HealthApi {
     /// have to store something fail with 503 as well. The hub recovers by itself when the database can be written
     /// again. This request is always answered within seconds.
     ///
-    /// Returns 200 with the status `degraded` while no driver worker can be started. Requests are served in this state,
-    /// and uplinks are stored without being decoded.
+    /// Returns 200 with the status `degraded` while requests are served and `problems` is not empty: no driver worker can
+    /// be started, and uplinks are stored without being decoded; the hub's certificate has expired; or the files that
+    /// should replace it cannot be used. The texts are for people and can change.
     #[oai(path = "/readyz", method = "get", operation_id = "get_readyz")]
     async fn readyz(&self) -> Result<Found<Readiness>> {
         self.hub.store.check().await?;
-        let problems = match self.hub.drivers.is_available() {
-            true => Vec::new(),
-            false => vec![
-                "no driver worker can be started: uplinks are recorded without being decoded"
-                    .to_owned(),
-            ],
-        };
+        let problems = self.hub.problems();
         let status = match problems.is_empty() {
             true => "ok",
             false => "degraded",

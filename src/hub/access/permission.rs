@@ -127,6 +127,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("create_data_table", DataTables, Write),
     ("update_data_table", DataTables, Write),
     ("delete_data_table", DataTables, Write),
+    ("delete_rows", DataTables, Write),
     ("list_integrations", Integrations, Read),
     ("get_integration", Integrations, Read),
     ("get_integration_health", Integrations, Read),

@@ -10,7 +10,7 @@ use crate::{
     store::{
         Scope,
         access::{
-            tenants::{self, Tenant},
+            tenants::{self, NewTenant, Tenant},
             users::{self, NewUser, Profile, User},
         },
     },
@@ -124,7 +124,7 @@ impl Hub {
     pub async fn create_tenant(
         &self,
         scope: &Scope,
-        name: &str,
+        new: NewTenant,
         username: String,
         profile: Profile,
         password: &str,
@@ -132,7 +132,7 @@ impl Hub {
         let administrator = self
             .new_user(scope, "administrator.", username, profile, password)
             .await?;
-        tenants::insert(scope, name, administrator).await
+        tenants::insert(scope, new, administrator).await
     }
 
     async fn new_user(

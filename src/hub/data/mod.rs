@@ -1,8 +1,51 @@
-//! Data tables: columns must be unique.
+//! Data tables: columns must be unique, and rows are deleted in chunks.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use crate::error::{Error, Result};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    error::{Error, Result},
+    id::DataTableId,
+    pace::{BREATH, Pace},
+    store::{
+        Scope,
+        data::{self, RowFilter},
+    },
+};
+
+/// Maximum time for which one request deletes rows; less than the timeout of a request.
+const TIME_MAX: Duration = Duration::from_secs(5);
+/// Maximum number of rows in a chunk.
+const ROWS_MAX: u64 = 1000;
+
+/// Result of deleting rows.
+pub struct Deleted {
+    /// Number of deleted rows.
+    pub rows: u64,
+    /// True if no matching rows are left.
+    pub is_complete: bool,
+}
+
+/// Deletes the rows that match, in chunks, until none is left or the time is over.
+pub async fn delete_rows(scope: &Scope, id: DataTableId, filter: &RowFilter) -> Result<Deleted> {
+    let began = Instant::now();
+    let mut pace = Pace::new(ROWS_MAX, scope.hold_aim());
+    let mut rows = 0;
+    loop {
+        let is_first = rows == 0;
+        let cleared = data::delete_rows(scope, id, filter, pace.size(), is_first).await?;
+        rows += cleared.rows;
+        pace.note(cleared.held);
+        if !cleared.is_more || began.elapsed() > TIME_MAX {
+            return Ok(Deleted {
+                rows,
+                is_complete: !cleared.is_more,
+            });
+        }
+        sleep(cleared.held.min(BREATH)).await;
+    }
+}
 
 /// Rejects duplicate columns.
 pub fn check_columns<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()> {

@@ -1,18 +1,17 @@
-//! Reads and retention of the audit log.
+//! Reads of the audit log.
 
 use std::net::IpAddr;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
     clock::Time,
     error::Result,
-    id::{ApiKeyId, UserId, first_uuid_at},
+    id::{ApiKeyId, UserId},
     store::{
         core::{
-            handle::Store,
             listing::{self, Order, Place, Span, Stretch},
             page::Page,
             scope::Scope,
@@ -20,9 +19,6 @@ use crate::{
         entities::audit_entry,
     },
 };
-
-/// Maximum number of entries deleted per statement.
-const CHUNK: u64 = 500;
 
 /// Entry of the audit log: a change that a caller made.
 #[derive(Debug, Clone)]
@@ -141,29 +137,5 @@ impl From<audit_entry::Model> for Entry {
             before: object(before),
             after: object(after),
         }
-    }
-}
-
-impl Store {
-    /// Deletes a chunk of the entries from before this time, of all tenants; returns their number.
-    pub async fn forget_audit_entries(&self, before: Time) -> Result<u64> {
-        use audit_entry::{Column, Entity};
-        let old: Vec<Uuid> = Entity::find()
-            .filter(Column::Id.lt(first_uuid_at(before)))
-            .order_by_asc(Column::Id)
-            .limit(CHUNK)
-            .select_only()
-            .column(Column::Id)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let forgotten = Entity::delete_many()
-            .filter(Column::Id.is_in(old))
-            .exec(&self.inner.writer)
-            .await?;
-        Ok(forgotten.rows_affected)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QuerySelect, sea_query::Expr,
+    QueryOrder, QuerySelect, sea_query::Expr,
 };
 
 use super::{
@@ -53,6 +53,31 @@ impl Store {
             .one(&self.inner.reader)
             .await?;
         Ok(found.map(User::from))
+    }
+
+    /// Returns all users of the installation, by tenant and name.
+    pub async fn all_users(&self) -> Result<Vec<User>> {
+        let found = user::Entity::find()
+            .filter(removed::is_live(user::Column::TenantId.into_expr()))
+            .order_by_asc(user::Column::TenantId)
+            .order_by_asc(user::Column::UsernameFolded)
+            .all(&self.inner.reader)
+            .await?;
+        Ok(found.into_iter().map(User::from).collect())
+    }
+
+    /// Returns all tenants with their names, the first one first.
+    pub async fn tenant_names(&self) -> Result<Vec<(TenantId, String)>> {
+        let found = removed::live_tenants()
+            .select_only()
+            .column(tenant::Column::Id)
+            .column(tenant::Column::Name)
+            .order_by_asc(tenant::Column::Id)
+            .into_tuple::<(i64, String)>()
+            .all(&self.inner.reader)
+            .await?;
+        let named = |(id, name)| (TenantId(id), name);
+        Ok(found.into_iter().map(named).collect())
     }
 
     /// Returns the session with this token hash. Fails if it has expired and is still stored.

@@ -1,8 +1,6 @@
 //! Stream keys: each opens live streams for a short time, on behalf of the session or the API key that made it.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
 use crate::{
     clock::Time,
@@ -15,8 +13,6 @@ use crate::{
 
 /// Maximum number of valid keys of one session or API key.
 const MOST: u64 = 10_000;
-/// Number of expired keys that are deleted at a time.
-const CHUNK: u64 = 500;
 
 /// What authenticates a caller, by the hash under which it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,25 +75,5 @@ impl Store {
                 false => Credential::Session(owner),
             })
         }))
-    }
-
-    /// Deletes a chunk of expired keys and returns their number.
-    pub async fn forget_stream_keys(&self) -> Result<u64> {
-        let expired: Vec<Vec<u8>> = Entity::find()
-            .filter(Column::ExpiresAt.lte(self.now()))
-            .limit(CHUNK)
-            .select_only()
-            .column(Column::KeyHash)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        if expired.is_empty() {
-            return Ok(0);
-        }
-        let forgotten = Entity::delete_many()
-            .filter(Column::KeyHash.is_in(expired))
-            .exec(&self.inner.writer)
-            .await?;
-        Ok(forgotten.rows_affected)
     }
 }

@@ -4,7 +4,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QuerySelect,
     sea_query::LockType,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
     authority,
@@ -30,13 +30,22 @@ use crate::{
     },
 };
 
+/// Properties of a tenant, as operators set them.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewTenant {
+    /// Name, unique in the installation.
+    pub name: String,
+    /// Time for which uplinks are kept, in days; `None` for the hub's setting.
+    pub retention_days: Option<i32>,
+}
+
 /// Tenant of the installation.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     /// Identifier of the tenant.
     pub id: TenantId,
-    /// Name, unique in the installation.
-    pub name: String,
+    /// Properties, as operators set them.
+    pub provisioned: NewTenant,
     /// Revision, which grows with every change.
     pub revision: i64,
     /// Time of creation.
@@ -60,13 +69,14 @@ pub(in crate::store) async fn hold(scope: &Scope, transaction: &DatabaseTransact
 }
 
 /// Adds a tenant with its first administrator.
-pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result<Tenant> {
+pub async fn insert(scope: &Scope, new: NewTenant, administrator: NewUser) -> Result<Tenant> {
     let now = clock::now();
     scope
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
             let model = tenant::ActiveModel {
-                name: Set(name.to_owned()),
+                name: Set(new.name.clone()),
+                retention_days: Set(new.retention_days),
                 created_at: Set(now),
                 updated_at: Set(now),
                 revision: Set(1),
@@ -80,11 +90,7 @@ pub async fn insert(scope: &Scope, name: &str, administrator: NewUser) -> Result
                 .await
                 .map_err(|error| error.within("administrator"))?;
             scope
-                .note_created(
-                    &transaction,
-                    subject("tenants", model.id),
-                    &json!({"name": name}),
-                )
+                .note_created(&transaction, subject("tenants", model.id), &new)
                 .await?;
             Ok(model.into())
         })
@@ -128,8 +134,8 @@ impl Resource for tenant::Entity {
     const SEARCHED: &'static [Self::Column] = &[tenant::Column::Name];
 }
 
-/// Renames a tenant.
-pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
+/// Replaces the properties of a tenant.
+pub async fn update(scope: &Scope, id: TenantId, new: NewTenant) -> Result<Tenant> {
     scope
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
@@ -139,7 +145,8 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
             let changed = tenant::ActiveModel {
                 updated_at: Set(clock::now()),
                 revision: Set(before.revision + 1),
-                name: Set(name.to_owned()),
+                name: Set(new.name.clone()),
+                retention_days: Set(new.retention_days),
                 ..Default::default()
             };
             let updated = of(scope, id)
@@ -148,9 +155,9 @@ pub async fn update(scope: &Scope, id: TenantId, name: &str) -> Result<Tenant> {
                 .exec_with_returning(&*transaction)
                 .await
                 .map_err(name_taken)?;
-            let (before, after) = (json!({"name": before.name}), json!({"name": name}));
+            let before = Tenant::from(before).provisioned;
             scope
-                .note_changed(&transaction, subject("tenants", id), &before, &after)
+                .note_changed(&transaction, subject("tenants", id), &before, &new)
                 .await?;
             let updated = updated.into_iter().next().ok_or_else(|| missing(id))?;
             Ok(updated.into())
@@ -194,14 +201,11 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
             removed::bury_tenant(&transaction, id).await?;
             let stored = removed.move_stored_epoch(&transaction).await?;
             transaction.then(Then::Moved(removed.epoch.clone(), stored));
+            let tenant = Tenant::from(tenant);
             scope
-                .note_deleted(
-                    &transaction,
-                    subject("tenants", id),
-                    &json!({"name": tenant.name}),
-                )
+                .note_deleted(&transaction, subject("tenants", id), &tenant.provisioned)
                 .await?;
-            Ok(tenant.into())
+            Ok(tenant)
         })
         .await
 }
@@ -232,10 +236,14 @@ impl From<tenant::Model> for Tenant {
             revision,
             epoch: _,
             removed_at: _,
+            retention_days,
         } = model;
         Self {
             id: TenantId(id),
-            name,
+            provisioned: NewTenant {
+                name,
+                retention_days,
+            },
             revision,
             created_at,
             updated_at,

@@ -243,6 +243,25 @@ pub async fn recover(scope: &Scope, id: UserId, password_hash: String) -> Result
         .await
 }
 
+/// Unlocks a user and changes nothing else. Returns `None` if the user is not locked. Not available through the API,
+/// which replaces the whole profile.
+pub async fn unlock(scope: &Scope, id: UserId) -> Result<Option<User>> {
+    scope
+        .write(async |transaction| {
+            let before = hold(scope, &transaction, id).await?;
+            if !before.profile.locked {
+                return Ok(None);
+            }
+            let changed = user::ActiveModel {
+                locked: Set(false),
+                ..Default::default()
+            };
+            let after = write(scope, &transaction, &before, changed).await?;
+            Ok(Some(after))
+        })
+        .await
+}
+
 /// Deletes a user and returns it.
 pub async fn delete(scope: &Scope, id: UserId) -> Result<User> {
     scope

@@ -13,7 +13,7 @@ use sea_orm::{
         self, Connection,
         pool::PoolConnectionMetadata,
         postgres::{PgConnectOptions, PgConnection},
-        sqlite::{SqliteJournalMode, SqliteSynchronous},
+        sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous},
     },
 };
 
@@ -82,10 +82,19 @@ pub async fn sqlite(
         .test_before_acquire(false)
         .sqlx_logging(logs_statements())
         .map_sqlx_sqlite_opts(move |options| {
+            let wal = SqliteJournalMode::Wal;
+            let options = match purpose {
+                // The vacuum has an effect on new files only.
+                Purpose::Create => options
+                    .journal_mode(wal)
+                    .auto_vacuum(SqliteAutoVacuum::Incremental),
+                Purpose::Write => options.journal_mode(wal),
+                // Cannot change the mode of a file that no hub has opened yet.
+                Purpose::Read => options,
+            };
             options
                 .create_if_missing(purpose == Purpose::Create)
                 .read_only(is_reader)
-                .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))

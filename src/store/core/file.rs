@@ -24,12 +24,17 @@ impl Lock {
     /// Locks the database for this process. PostgreSQL is shared by any number of hubs and is not locked. Errors are
     /// one line that names the setting.
     pub fn take(config: &Config) -> Result<Self, String> {
-        let Some(database) = path(&config.database_url()) else {
-            return Ok(Self { _file: None });
-        };
         let setting = match config.database_url {
-            Some(_) => "database_url",
-            None => "data_dir",
+            Some(_) => "setting database_url",
+            None => "setting data_dir",
+        };
+        Self::take_at(&config.database_url(), setting)
+    }
+
+    /// Locks the database at this URL. Errors begin with its origin.
+    pub fn take_at(url: &str, origin: &str) -> Result<Self, String> {
+        let Some(database) = path(url) else {
+            return Ok(Self { _file: None });
         };
         // Resolves links, so that all paths to a database use the same lock.
         let mut lock = fs::canonicalize(&database)
@@ -37,8 +42,7 @@ impl Lock {
             .into_os_string();
         lock.push(".lock");
         let lock = PathBuf::from(lock);
-        let broken =
-            |error: std::io::Error| format!("setting {setting}: {}: {error}", lock.display());
+        let broken = |error: std::io::Error| format!("{origin}: {}: {error}", lock.display());
         let mut file = private::open(&lock).map_err(broken)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -50,7 +54,7 @@ impl Lock {
                     process => format!(" (process {process})"),
                 };
                 return Err(format!(
-                    "setting {setting}: another hub{holder} uses the database {}: stop it first",
+                    "{origin}: another hub{holder} uses the database {}: stop it first",
                     database.display()
                 ));
             }

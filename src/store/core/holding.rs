@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::scope::Scope;
 use crate::store::Store;
 
 impl Store {
@@ -12,5 +13,12 @@ impl Store {
             true => Duration::from_secs(1),
             false => Duration::from_millis(15),
         }
+    }
+}
+
+impl Scope {
+    /// Returns the target duration of a transaction that is one of many.
+    pub fn hold_aim(&self) -> Duration {
+        self.store.hold_aim()
     }
 }

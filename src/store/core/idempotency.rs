@@ -4,7 +4,7 @@
 //! a hub dies while it handles a request, the key becomes free again if nothing was changed; otherwise the request
 //! is never run again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -12,7 +12,11 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, OnConflict, Query, SimpleExpr},
 };
 
-use super::transaction::DatabaseTransaction;
+use super::{
+    clearing::{self, Cleared},
+    gather::padded,
+    transaction::DatabaseTransaction,
+};
 use crate::{
     clock::{self, Time},
     error::Result,
@@ -29,8 +33,6 @@ pub(in crate::store) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
 const CLAIM: Duration = Duration::from_secs(20);
 /// Interval at which a claim is renewed.
 pub const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// Maximum number of keys deleted per statement.
-const CHUNK: u64 = 500;
 
 /// Returns the row identity that a sealed answer is bound to.
 pub fn row(key_hash: &[u8]) -> String {
@@ -203,26 +205,27 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a chunk of expired keys and returns their number.
-    pub async fn forget_keys(&self) -> Result<u64> {
-        let before = clock::now() - REMEMBERED;
-        let old: Vec<Vec<u8>> = Entity::find()
-            .filter(Column::CreatedAt.lt(before))
-            .limit(CHUNK)
-            .select_only()
-            .column(Column::KeyHash)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
+    /// Deletes a chunk of expired keys.
+    pub(in crate::store) async fn forget_keys(&self, now: Time, limit: u64) -> Result<Cleared> {
+        let before = now - REMEMBERED;
+        let (which, order) = (Column::CreatedAt.lt(before), [Column::CreatedAt]);
+        let reader = &self.inner.reader;
+        let old: Vec<Vec<u8>> =
+            clearing::first::<Entity, _>(reader, Column::KeyHash, which, &order, limit).await?;
         if old.is_empty() {
-            return Ok(0);
+            return Ok(Cleared::NONE);
         }
+        let (is_more, begun) = (old.len() as u64 >= limit, Instant::now());
         // Keys that were claimed again in the meantime stay.
         let forgotten = Entity::delete_many()
-            .filter(Column::KeyHash.is_in(old))
+            .filter(Column::KeyHash.is_in(padded(old)))
             .filter(Column::CreatedAt.lt(before))
             .exec(&self.inner.writer)
             .await?;
-        Ok(forgotten.rows_affected)
+        Ok(Cleared {
+            is_more,
+            rows: forgotten.rows_affected,
+            held: begun.elapsed(),
+        })
     }
 }

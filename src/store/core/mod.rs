@@ -3,6 +3,7 @@
 
 pub(super) mod audit;
 pub(super) mod bulk;
+pub mod clearing;
 pub(super) mod clock_steps;
 pub(super) mod connect;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub(super) mod scope;
 pub(super) mod selectors;
 pub(super) mod shared_clock;
 pub(super) mod signals;
+mod space;
 pub mod starting;
 pub(super) mod storable;
 pub(super) mod time;

@@ -59,6 +59,13 @@ impl Moment {
         self.time
     }
 
+    /// Returns the earliest time that it would be without the steps noticed within `window`.
+    pub fn earliest(&self, window: Duration) -> Time {
+        let lately = |(noticed, _): &&(Instant, Time)| noticed.elapsed() <= window;
+        let unset = self.unset.iter().take_while(lately);
+        unset.fold(self.time, |earliest, (_, time)| earliest.min(*time))
+    }
+
     /// True if `at` lies within `window` of this moment, by the current time or by the time before a recent step.
     pub fn is_within(&self, window: Duration, at: Time) -> bool {
         let window_s = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
@@ -181,6 +188,26 @@ mod tests {
         assert_eq!(clock.set(time - HOUR, at + later), Some(back));
         // An answer older than the last reading changes nothing.
         assert_eq!(clock.set(time - HOUR, at), None);
+    }
+
+    #[test]
+    fn a_step_ahead_counts_only_after_a_while() {
+        let clock = SharedClock::default();
+        let set = |hours| clock.set(clock.now() + HOUR * hours, Instant::now());
+        let before = clock.moment().time();
+        set(24);
+        let ahead = clock.moment();
+        assert!(ahead.time() - before > HOUR * 23);
+        let earliest = ahead.earliest(Duration::from_secs(60));
+        assert!(
+            (earliest - before).abs() < TimeDelta::minutes(1),
+            "{earliest}"
+        );
+        assert_eq!(ahead.earliest(Duration::ZERO), ahead.time());
+        // A clock that was set back is right at once.
+        set(-48);
+        let back = clock.moment();
+        assert_eq!(back.earliest(Duration::from_secs(60)), back.time());
     }
 
     #[test]

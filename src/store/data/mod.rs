@@ -1,7 +1,10 @@
 //! Data tables and their rows.
 
+use std::time::Instant;
+
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, Select,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -14,6 +17,7 @@ use crate::{
     id::DataTableId,
     store::core::{
         audit::subject,
+        clearing::{self, Cleared},
         failure,
         json::members,
         listing::{self, Order, Place, Resource, ResourceOrder, Sort, Span, Stretch},
@@ -38,6 +42,8 @@ pub struct NewDataTable<C> {
     pub selector: String,
     /// Fields to store; `None` for all.
     pub columns: Option<Vec<C>>,
+    /// Time for which rows are kept, in days; `None` for no limit.
+    pub retention_days: Option<i32>,
 }
 
 /// Data table of a tenant.
@@ -247,6 +253,52 @@ pub async fn last_place(
     Ok(last.as_ref().map(place))
 }
 
+/// Deletes the first rows that match, at most `limit`, oldest first. `is_first` adds an entry to the audit log, which
+/// stands for all chunks of a request.
+pub async fn delete_rows(
+    scope: &Scope,
+    id: DataTableId,
+    filter: &RowFilter,
+    limit: u64,
+    is_first: bool,
+) -> Result<Cleared> {
+    use data_table_row::{Column, Entity};
+    let keys: Vec<Uuid> = filtered(scope, id, filter)?
+        .order_by_asc(Column::Ts)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .select_only()
+        .column(Column::Id)
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    if keys.is_empty() {
+        return Ok(Cleared::NONE);
+    }
+    let is_more = keys.len() as u64 >= limit;
+    scope
+        .keep(async |transaction| {
+            let begun = Instant::now();
+            let rows = clearing::delete::<Entity, Uuid>(&transaction, Column::Id, keys).await?;
+            if is_first {
+                let deleted = json!({"deleted_rows": {
+                    "device_id": filter.device_id,
+                    "from": filter.span.from,
+                    "to": filter.span.to,
+                }});
+                scope
+                    .note_changed(&transaction, subject(RESOURCE, id), &json!({}), &deleted)
+                    .await?;
+            }
+            Ok(Cleared {
+                is_more,
+                rows,
+                held: begun.elapsed(),
+            })
+        })
+        .await
+}
+
 fn filtered(
     scope: &Scope,
     id: DataTableId,
@@ -292,6 +344,7 @@ fn columns<C: Serialize>(
         description: Set(new.description.clone()),
         selector: Set(new.selector.clone()),
         columns: Set(new.columns.as_ref().map(|columns| json!(columns))),
+        retention_days: Set(new.retention_days),
         ..Default::default()
     }
 }
@@ -318,6 +371,7 @@ impl<C: DeserializeOwned> TryFrom<data_table::Model> for DataTable<C> {
             description,
             selector,
             columns,
+            retention_days,
         } = model;
         let columns = columns
             .map(serde_json::from_value)
@@ -330,6 +384,7 @@ impl<C: DeserializeOwned> TryFrom<data_table::Model> for DataTable<C> {
                 description,
                 selector,
                 columns,
+                retention_days,
             },
             revision,
             created_at,

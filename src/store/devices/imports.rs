@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
@@ -49,9 +48,6 @@ const WAITING_MAX: u64 = 10;
 
 /// Number of batches written in one transaction, each with a few dozen rows.
 const BATCHES: usize = 20;
-
-/// Time for which a finished import is kept.
-const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Caller who began an import.
 #[derive(Serialize, Deserialize)]
@@ -137,17 +133,11 @@ async fn keep(scope: &Scope, batches: Vec<device_import_batch::ActiveModel>) -> 
     Ok(transaction.finish(written).await?)
 }
 
-/// Makes a fully stored import visible to the tenant, and hides the tenant's old ones.
+/// Makes a fully stored import visible to the tenant.
 async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
     use device_import::{Column, Entity};
     scope
         .keep(async |transaction| {
-            scope
-                .update::<Entity>()
-                .col_expr(Column::TenantId, Expr::value(removed::REMOVED.0))
-                .filter(Column::FinishedAt.lt(clock::now() - KEPT))
-                .exec(&*transaction)
-                .await?;
             // The tenant is locked, so that each of two concurrent calls counts the other's import.
             tenants::hold(scope, &transaction).await?;
             refuse_more(scope, &*transaction).await?;

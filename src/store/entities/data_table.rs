@@ -17,6 +17,7 @@ pub struct Model {
     pub description: String,
     pub selector: String,
     pub columns: Option<Json>,
+    pub retention_days: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ pub struct Model {
     pub revision: i64,
     pub epoch: i64,
     pub removed_at: Option<Time>,
+    pub retention_days: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -9,10 +9,7 @@
 
 mod stretch;
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Instant};
 
 use chrono::TimeDelta;
 use sea_orm::{
@@ -25,7 +22,7 @@ use crate::{
     error::Result,
     id::TenantId,
     store::{
-        core::{handle::Store, removed, transaction::DatabaseTransaction},
+        core::{clearing::Cleared, handle::Store, removed, transaction::DatabaseTransaction},
         entities::{
             data_table, data_table_row, delivery, device, device_import, integration,
             network_connection, tenant,
@@ -40,14 +37,6 @@ use stretch::{HEAVY_ROWS, Stretch};
 const OWNERS: u64 = 50;
 /// Minimum age of a hidden import to delete; a younger one may still be in the process of being stored.
 const IMPORT_AGE: TimeDelta = TimeDelta::hours(1);
-
-/// Result of deleting a chunk.
-pub struct Cleared {
-    /// True if there may be more.
-    pub is_more: bool,
-    /// Duration of the transaction before its COMMIT, during which other writers waited.
-    pub held: Duration,
-}
 
 /// Kind of resource that owns many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,8 +125,12 @@ impl Store {
         let begun = Instant::now();
         let cleared = kind.clear(&transaction, self.now(), rows).await;
         let held = begun.elapsed();
-        let is_more = transaction.finish(cleared).await?;
-        Ok(Cleared { is_more, held })
+        let (is_more, rows) = transaction.finish(cleared).await?;
+        Ok(Cleared {
+            is_more,
+            rows,
+            held,
+        })
     }
 }
 
@@ -215,20 +208,21 @@ impl Kind {
         transaction: &DatabaseTransaction,
         now: Time,
         rows: u64,
-    ) -> Result<bool, DbErr> {
+    ) -> Result<(bool, u64), DbErr> {
         let owners = self.owners(transaction, now, OWNERS).await?;
         let mut stretch = Stretch {
             transaction,
             left: rows,
+            cleared: 0,
         };
         for owner in &owners {
             self.clear_parts(&mut stretch, *owner).await?;
             if stretch.left == 0 {
-                return Ok(true);
+                return Ok((true, stretch.cleared));
             }
             self.delete(transaction, *owner).await?;
         }
-        Ok(!owners.is_empty())
+        Ok((!owners.is_empty(), stretch.cleared))
     }
 
     /// Deletes the rows of an owner, up to the limit of the chunk.

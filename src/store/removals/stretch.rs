@@ -1,13 +1,12 @@
 //! Chunk of a deletion: the rows of owners, by their keys, up to the limit of one transaction.
 
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    TryGetableMany, Value, sea_query::Expr,
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, TryGetableMany, Value, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use crate::store::{
-    core::transaction::DatabaseTransaction,
+    core::{clearing, transaction::DatabaseTransaction},
     entities::{
         device_connection, device_import_batch, device_import_row, downlink, event, unknown_device,
         uplink,
@@ -22,6 +21,8 @@ pub(super) struct Stretch<'a> {
     pub transaction: &'a DatabaseTransaction,
     /// Number of rows that may still be deleted.
     pub left: u64,
+    /// Number of rows deleted so far.
+    pub cleared: u64,
 }
 
 impl Stretch<'_> {
@@ -92,17 +93,9 @@ impl Stretch<'_> {
         if self.left == 0 {
             return Ok(Vec::new());
         }
-        let mut query = E::find().filter(which).limit(self.left);
-        for column in order {
-            query = query.order_by_asc(*column);
-        }
-        let found: Vec<T> = query
-            .select_only()
-            .column(key)
-            .into_tuple()
-            .all(self.transaction)
-            .await?;
+        let found = clearing::first::<E, T>(self.transaction, key, which, order, self.left).await?;
         self.left -= found.len() as u64;
+        self.cleared += found.len() as u64;
         Ok(found)
     }
 }

@@ -118,6 +118,18 @@ async fn data_tables() {
         ("/columns/0/unit", json!(""), "must have 1 to 120"),
         ("/columns/0/nonsense", json!(1), "is unknown here"),
         ("/retention", json!(1), "is unknown here"),
+        (
+            "/retention_days",
+            json!(0),
+            "must be an integer from 1 to 36500",
+        ),
+        (
+            "/retention_days",
+            json!(36_501),
+            "must be an integer from 1 to 36500",
+        ),
+        ("/retention_days", json!("90"), "must be an integer"),
+        ("/retention_days", json!(1.5), "must be an integer"),
     ];
     refuses(Database::Sqlite, "data-tables", &good, &cases).await;
 }

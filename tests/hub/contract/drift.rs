@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "api",
             "app",
+            "backup",
             "config",
             "driver",
             "error",
@@ -26,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "traces",
         ],
     ),
+    ("backup", &["clock", "private", "store"]),
     (
         "app",
         &[
@@ -102,6 +104,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "supervise",
             "text",
             "threads",
+            "tls",
             "turns",
             "uplink",
             "username",
@@ -191,7 +194,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kafka", &["outgoing", "supervise", "topic"]),
     ("postgres", &["outgoing", "supervise"]),
     ("outgoing", &["causes", "clock", "priority"]),
-    ("housekeeping", &["clock", "config", "error", "store"]),
+    (
+        "housekeeping",
+        &["clock", "config", "error", "id", "metrics", "pace", "store"],
+    ),
     ("jobs", &["error", "id", "store"]),
     (
         "live",
@@ -227,7 +233,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "keyring",
         &[
-            "api", "config", "delivery", "error", "networks", "secret", "store",
+            "api", "config", "delivery", "error", "networks", "private", "secret", "store",
         ],
     ),
     ("secret", &["error", "id", "private"]),

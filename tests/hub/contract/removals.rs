@@ -10,6 +10,7 @@ use crate::{
     eventually, eventually_within,
     support::{
         database::{Database, on_both_databases, on_postgres, query_text},
+        rows::{count, fill},
         server::{Connection, Hub, PASSWORD, things_stack},
     },
 };
@@ -27,41 +28,6 @@ const EUI: &str = "AA00000000000001";
 /// Twenty stretches.
 const MANY: u32 = 20_000;
 const AT: &str = "'2026-01-01T00:00:00+00:00'";
-
-/// The expressions with which each database makes an id, and many rows.
-fn dialect(hub: &Hub) -> (&'static str, String) {
-    match &hub.database {
-        Database::Sqlite => (
-            "randomblob(16)",
-            format!(
-                "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) \
-                 SELECT i FROM n) AS n"
-            ),
-        ),
-        Database::Postgres(_) => (
-            "gen_random_uuid()",
-            format!("generate_series(1, {MANY}) AS n(i)"),
-        ),
-    }
-}
-
-/// Adds many rows, with a new id in the place of `ID` and the number of the row in that of `n.i`.
-async fn fill(hub: &Hub, table: &str, columns: &str, values: &str) {
-    let (id, many) = dialect(hub);
-    let values = values.replace("ID", id);
-    hub.sql(&format!(
-        "INSERT INTO {table} ({columns}) SELECT {values} FROM {many}"
-    ))
-    .await;
-}
-
-async fn count(hub: &Hub, what: &str) -> u64 {
-    let query = format!("SELECT CAST(count(*) AS TEXT) FROM {what}");
-    query_text(&hub.database_url(), &query)
-        .await
-        .parse()
-        .unwrap()
-}
 
 /// Waits until all rows are gone, while uplinks are answered. They went in several transactions.
 async fn goes_in_stretches(hub: &Hub, connection: &Connection, what: &str) {
@@ -84,7 +50,7 @@ async fn a_data_table_goes_in_stretches(database: Database) {
     let id = hub.post("data-tables", &table).await.created()["id"].clone();
     let columns = "tenant_id, id, data_table_id, device_id, ts, data";
     let values = format!("1, ID, {id}, 'd', {AT}, '{{}}'");
-    fill(&hub, "data_table_rows", columns, &values).await;
+    fill(&hub, MANY, "data_table_rows", columns, &values).await;
     let path = format!("data-tables/{id}");
     assert_eq!(hub.delete(&path).await.ok()["name"], "t");
     hub.get(&path).await.refused(404);
@@ -108,7 +74,7 @@ async fn fill_uplinks(hub: &Hub, connection: &Connection, device: &str) -> Strin
     .await;
     let columns = "tenant_id, id, device_key, connection_id, received_at, ts, radio";
     let values = format!("1, ID, {key}, {}, {AT}, {AT}, '{{}}'", connection.id);
-    fill(hub, "uplinks", columns, &values).await;
+    fill(hub, MANY, "uplinks", columns, &values).await;
     key
 }
 
@@ -149,7 +115,7 @@ async fn an_integration_goes_in_stretches(database: Database) {
     let columns = "tenant_id, id, integration_id, device_id, subject_id, state, attempt, body, \
                    created_at, updated_at";
     let values = format!("1, ID, {id}, 'd', ID, 'delivered', 1, '{{}}', {AT}, {AT}");
-    fill(&hub, "deliveries", columns, &values).await;
+    fill(&hub, MANY, "deliveries", columns, &values).await;
     let path = format!("integrations/{id}");
     assert_eq!(hub.delete(&path).await.ok()["name"], "i");
     hub.get(&path).await.refused(404);

@@ -1,3 +1,5 @@
 //! Data tables and what stands in them.
 
+mod deleted_rows;
 mod measurements;
+mod retention;

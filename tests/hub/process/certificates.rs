@@ -1,10 +1,12 @@
 //! The certificate: renewed and replaced while the hub serves.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use nix::sys::signal::Signal;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use reqwest::{Certificate, Client, tls::TlsInfo};
+use serde_json::{Value, json};
+use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 use x509_cert::der::Decode;
 
 use crate::{
@@ -43,6 +45,41 @@ fn trusting(pem: &str) -> Client {
 async fn answers(hub: &Hub, client: &Client) -> bool {
     let url = format!("https://{}/livez", hub.address);
     client.get(url).send().await.is_ok()
+}
+
+/// What the hub says of itself.
+struct Health {
+    ready: Value,
+    metrics: String,
+}
+
+async fn health(hub: &Hub, pem: &str) -> Health {
+    let client = trusting(pem);
+    let get = async |path: &str| {
+        let url = format!("https://{}{path}", hub.address);
+        let request = client.get(url).bearer_auth(&hub.token);
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    Health {
+        ready: serde_json::from_str(&get("/readyz").await).unwrap(),
+        metrics: get("/metrics").await,
+    }
+}
+
+impl Health {
+    fn metric(&self, series: &str) -> f64 {
+        let mut lines = self.metrics.lines();
+        let line = lines.find_map(|line| line.strip_prefix(series));
+        line.unwrap_or_else(|| panic!("{series}"))
+            .trim()
+            .parse()
+            .unwrap()
+    }
+
+    /// The expiry of the certificate in seconds.
+    fn end(&self) -> u64 {
+        self.metric("thingshub_tls_certificate_expiry_timestamp_seconds") as u64
+    }
 }
 
 struct Pair {
@@ -91,6 +128,22 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     })
     .await;
     assert!(answers(&hub, &trusting(&first.cert)).await);
+    let (end, _) = shown(&hub).await;
+    let health = health(&hub, &first.cert).await;
+    assert_eq!(health.ready["status"], "degraded");
+    let problem = health.ready["problems"][0].as_str().unwrap();
+    assert!(
+        problem.contains("the previous one stays in force until"),
+        "{problem}"
+    );
+    assert!(!problem.contains("key.pem"), "anybody reads it: {problem}");
+    assert!(hub.log().contains("setting"), "the log has the cause");
+    assert_eq!(health.metric("thingshub_tls_reload_failed"), 1.0);
+    assert_eq!(
+        health.metric("thingshub_problem{problem=\"certificate\"}"),
+        1.0
+    );
+    assert_eq!(health.end(), end);
 
     // A changed file is noticed without a signal.
     fs::write(&cert, &second.cert).unwrap();
@@ -100,6 +153,13 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     .await;
     assert!(!answers(&hub, &trusting(&first.cert)).await);
     assert!(answers(&hub, &old).await, "an open connection goes on");
+    let fine = self::health(&hub, &second.cert).await;
+    assert_eq!(fine.ready, json!({"status": "ok", "problems": []}));
+    assert_eq!(fine.metric("thingshub_tls_reload_failed"), 0.0);
+    assert_eq!(
+        fine.metric("thingshub_problem{problem=\"certificate\"}"),
+        0.0
+    );
 
     // A file that is no certificate is reported once and not served.
     let before = complaints(&hub);
@@ -164,4 +224,126 @@ async fn its_own_certificate_is_renewed_before_it_ends() {
         read.tbs_certificate.subject_public_key_info
     };
     assert_eq!(key_of(&third), key_of(&first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_own_certificate_has_the_names_in_the_settings() {
+    let mut hub = Hub::start(Database::Sqlite).await;
+    hub.may_complain = true;
+    let pem = |hub: &Hub| fs::read_to_string(hub.certificate()).unwrap();
+    let key = |hub: &Hub| fs::read(hub.certificate().with_file_name("key.pem")).unwrap();
+    let (first, first_key) = (pem(&hub), key(&hub));
+    // Asks the hub under another name, as clients in its network do.
+    let verifies = async |hub: &Hub, host: &str| {
+        let client = Client::builder()
+            .tls_certs_only([Certificate::from_pem(pem(hub).as_bytes()).unwrap()])
+            .resolve(host, hub.address.parse().unwrap())
+            .no_proxy()
+            .build()
+            .unwrap();
+        let port = hub.address.rsplit(':').next().unwrap();
+        let asked = client
+            .get(format!("https://{host}:{port}/livez"))
+            .send()
+            .await;
+        asked.is_ok()
+    };
+    assert!(!verifies(&hub, "hub.lan").await);
+    hub.end(Signal::SIGTERM).await;
+
+    // Without a change of the setting, the certificate stays, whatever the name of the machine is.
+    hub.start_again().await;
+    assert_eq!(pem(&hub), first);
+    hub.end(Signal::SIGTERM).await;
+
+    hub.start_again_with(&["--tls-names", "Hub.LAN,192.0.2.10, localhost"])
+        .await;
+    let second = pem(&hub);
+    assert_ne!(second, first);
+    assert_eq!(key(&hub), first_key);
+    for host in ["hub.lan", "localhost"] {
+        assert!(verifies(&hub, host).await, "{host}");
+    }
+    assert!(answers(&hub, &trusting(&second)).await, "by its address");
+    let names = names_of(&second);
+    assert!(
+        names.starts_with(&["hub.lan".to_owned(), "192.0.2.10".to_owned()]),
+        "{names:?}"
+    );
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again().await;
+    assert_eq!(pem(&hub), second);
+    hub.end(Signal::SIGTERM).await;
+
+    // A name that goes is gone.
+    hub.start_again_with(&["--tls-names", "192.0.2.10"]).await;
+    assert!(!verifies(&hub, "hub.lan").await);
+    assert_eq!(names_of(&pem(&hub))[0], "192.0.2.10");
+    hub.end(Signal::SIGTERM).await;
+
+    // What the operator has put in its place is the operator's.
+    let own = Pair::new();
+    own.write(hub.certificate().parent().unwrap());
+    hub.start_again_with(&["--tls-names", "hub.lan"]).await;
+    assert_eq!(pem(&hub), own.cert);
+    assert!(hub.log().contains("setting tls_names has no effect"));
+}
+
+/// The hook for ACME clients on the page for operators puts a renewed certificate in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deploy_hook_of_the_page_works() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operate/certificates.md");
+    let page = fs::read_to_string(page).unwrap();
+    let hook = page
+        .split("```sh\n")
+        .find(|part| part.starts_with("#!/bin/sh"));
+    let (hook, _) = hook.unwrap().split_once("```").unwrap();
+    let lineage = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let user = fs::metadata(lineage.path()).unwrap().uid().to_string();
+    let deploy = async |pair: &Pair| {
+        fs::write(lineage.path().join("fullchain.pem"), &pair.cert).unwrap();
+        fs::write(lineage.path().join("privkey.pem"), &pair.key).unwrap();
+        let ran = tokio::process::Command::new("sh")
+            .args(["-c", hook])
+            .env("RENEWED_LINEAGE", lineage.path())
+            .env("THINGSHUB_TLS_FOLDER", folder.path().join("tls"))
+            .env("THINGSHUB_USER", &user)
+            .status();
+        assert!(ran.await.unwrap().success());
+    };
+    let (first, second) = (Pair::new(), Pair::new());
+    deploy(&first).await;
+    let mut hub = Hub::start(Database::Sqlite).await;
+    hub.end(Signal::SIGTERM).await;
+    let file = |name: &str| folder.path().join("tls").join(name);
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    hub.start_again_with(&["--tls-cert", cert, "--tls-key", key])
+        .await;
+    // A check may come between the two files.
+    hub.may_complain = true;
+    assert!(answers(&hub, &trusting(&first.cert)).await);
+    deploy(&second).await;
+    eventually("the renewed one is served", async || {
+        answers(&hub, &trusting(&second.cert)).await.then_some(())
+    })
+    .await;
+}
+
+/// The names and addresses of a certificate, in its order.
+fn names_of(pem: &str) -> Vec<String> {
+    use x509_cert::ext::pkix::{SubjectAltName, name::GeneralName};
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let read = x509_cert::Certificate::from_der(&der).unwrap();
+    let (_, SubjectAltName(names)) = read.tbs_certificate.get().unwrap().unwrap();
+    let text = |name: &GeneralName| match name {
+        GeneralName::DnsName(name) => name.to_string(),
+        GeneralName::IpAddress(address) => match address.as_bytes() {
+            [a, b, c, d] => format!("{a}.{b}.{c}.{d}"),
+            _ => "IPv6".to_owned(),
+        },
+        other => panic!("{other:?}"),
+    };
+    names.iter().map(text).collect()
 }

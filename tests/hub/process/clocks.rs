@@ -10,6 +10,7 @@ use crate::{
     eventually,
     integrations::rules::integration,
     networks::mqtt,
+    process::retention::has_looked,
     support::{
         broker::{Broker, Door},
         database::{Database, on_both_databases, on_postgres, query_text},
@@ -441,4 +442,20 @@ async fn what_is_recorded_keeps_its_order_when_the_clock_is_set_back(database: D
         .map(|one| one["id"].as_str().unwrap())
         .collect();
     assert_eq!(told, sent);
+}
+
+/// The clock may be wrong for a while, for example until it is set over the network.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_ahead_by_mistake_costs_no_data() {
+    let clock = Clock::ahead(0);
+    let mut hub = clock.hub(Database::Sqlite, &[]).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    hub.uplink(&connection, EUI).await;
+    hub.end(Signal::SIGTERM).await;
+    clock.set(200 * 24 * HOUR);
+    hub.start_again().await;
+    has_looked(&hub).await;
+    let uplinks = "SELECT CAST(count(*) AS TEXT) FROM uplinks";
+    assert_eq!(query_text(&hub.database_url(), uplinks).await, "1");
 }

@@ -198,7 +198,7 @@ async fn logins_and_requests_are_counted(database: Database) {
     assert!(metrics.get("process_open_fds") > 3.0);
     assert_eq!(metrics.get("thingshub_deliveries_waiting"), 0.0);
     assert_eq!(metrics.get("thingshub_deliveries_oldest_due_seconds"), 0.0);
-    for problem in ["database", "driver_workers"] {
+    for problem in ["database", "driver_workers", "certificate"] {
         let series = format!("thingshub_problem{{problem=\"{problem}\"}}");
         assert_eq!(metrics.get(&series), 0.0);
     }

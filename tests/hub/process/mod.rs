@@ -1,5 +1,6 @@
 //! The process and its surroundings: files, clocks, keys, other hubs on the database.
 
+mod backups;
 mod bound_secrets;
 mod certificates;
 mod clocks;
@@ -10,5 +11,6 @@ mod metrics;
 mod outgoing_bounds;
 mod plans;
 mod replicas;
+mod retention;
 mod secret_keys;
 mod traces;

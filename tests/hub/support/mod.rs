@@ -15,5 +15,6 @@ pub mod messages;
 pub mod network_server;
 pub mod raw;
 pub mod reasons;
+pub mod rows;
 pub mod server;
 pub mod sink;

@@ -120,7 +120,8 @@ impl Hub {
         Self::start_at(folder, database, flags, &[]).await
     }
 
-    async fn start_at(
+    /// Starts one in this folder, whose subfolder `data` may have a database with the tests' administrator.
+    pub async fn start_at(
         folder: TempDir,
         database: Database,
         flags: &[&str],

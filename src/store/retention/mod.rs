@@ -1,0 +1,198 @@
+//! Deletion of rows that are older than the time for which they are kept, in chunks beside everything else.
+//!
+//! Rows are found by indexes only. Ids sort by the time of recording (`id::first_uuid_at`), so the old rows of a table
+//! are the beginning of its primary key. Uplinks and rows of data tables have a retention of their tenant or data
+//! table, so they are searched by device and by data table.
+
+mod rows;
+mod time;
+mod uplinks;
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    core::{clearing::Cleared, handle::Store, removed},
+    entities::{audit_entry, delivery_replay, device_import, event, session, stream_key},
+};
+use crate::{clock::Time, error::Result, id::first_uuid_at};
+
+pub use time::Calendar;
+
+/// Time for which an expired session is kept, so that its token is refused as expired and not as unknown.
+const SESSION_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// Rows that are deleted when they are old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Idempotency keys with their responses.
+    IdempotencyKeys,
+    /// Expired stream keys.
+    StreamKeys,
+    /// Expired sessions.
+    Sessions,
+    /// Entries of the audit log.
+    AuditEntries,
+    /// Imports of devices that have ended, with the results of their rows.
+    Imports,
+    /// Replays of deliveries that have ended.
+    Replays,
+    /// Events of devices and network connections.
+    Events,
+    /// Uplinks of devices.
+    Uplinks,
+    /// Rows of data tables.
+    Rows,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are deleted.
+    pub const ALL: [Self; 9] = [
+        Self::IdempotencyKeys,
+        Self::StreamKeys,
+        Self::Sessions,
+        Self::AuditEntries,
+        Self::Imports,
+        Self::Replays,
+        Self::Events,
+        Self::Uplinks,
+        Self::Rows,
+    ];
+
+    /// Returns the word for the kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IdempotencyKeys => "idempotency_keys",
+            Self::StreamKeys => "stream_keys",
+            Self::Sessions => "sessions",
+            Self::AuditEntries => "audit_entries",
+            Self::Imports => "imports",
+            Self::Replays => "replays",
+            Self::Events => "events",
+            Self::Uplinks => "uplinks",
+            Self::Rows => "rows",
+        }
+    }
+}
+
+/// Time for which rows are kept; `None` for rows that are kept without limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Keeping {
+    /// Uplinks of tenants without a retention of their own.
+    pub uplinks: Option<TimeDelta>,
+    /// Events.
+    pub events: Option<TimeDelta>,
+    /// Entries of the audit log.
+    pub audit_entries: Option<TimeDelta>,
+    /// Imports and replays, after their end.
+    pub jobs: Option<TimeDelta>,
+}
+
+/// One pass over the rows of a kind.
+pub struct Sweep {
+    kind: Kind,
+    now: Time,
+    keeping: Keeping,
+    /// Key of the last device or data table whose old rows are gone.
+    after: i64,
+    /// Retention of the tenants' uplinks, in days; for tenants that are not removed.
+    tenants: HashMap<i64, Option<i32>>,
+}
+
+impl Sweep {
+    /// Begins a pass that deletes what is old at this time.
+    pub async fn begin(store: &Store, kind: Kind, keeping: Keeping, now: Time) -> Result<Self> {
+        let tenants = match kind {
+            Kind::Uplinks => uplinks::tenants(store).await?,
+            _ => HashMap::new(),
+        };
+        Ok(Self {
+            kind,
+            now,
+            keeping,
+            after: 0,
+            tenants,
+        })
+    }
+
+    /// Deletes the next chunk of at most `limit` rows.
+    pub async fn step(&mut self, store: &Store, limit: u64) -> Result<Cleared> {
+        let (now, keeping) = (self.now, self.keeping);
+        match self.kind {
+            Kind::IdempotencyKeys => store.forget_keys(now, limit).await,
+            Kind::StreamKeys => {
+                use stream_key::{Column, Entity};
+                let (which, order) = (Column::ExpiresAt.lte(now), [Column::ExpiresAt]);
+                store
+                    .clear::<Entity, Vec<u8>>(Column::KeyHash, which, &order, limit)
+                    .await
+            }
+            Kind::Sessions => {
+                use session::{Column, Entity};
+                let which = Column::ExpiresAt.lt(now - SESSION_KEPT);
+                let order = [Column::ExpiresAt];
+                store
+                    .clear::<Entity, Vec<u8>>(Column::TokenHash, which, &order, limit)
+                    .await
+            }
+            Kind::AuditEntries => match keeping.audit_entries {
+                Some(kept) => {
+                    use audit_entry::{Column, Entity};
+                    let which = Column::Id.lt(first_uuid_at(now - kept));
+                    store
+                        .clear::<Entity, Uuid>(Column::Id, which, &[Column::Id], limit)
+                        .await
+                }
+                None => Ok(Cleared::NONE),
+            },
+            Kind::Events => match keeping.events {
+                Some(kept) => {
+                    use event::{Column, Entity};
+                    let which = Column::Id.lt(first_uuid_at(now - kept));
+                    store
+                        .clear::<Entity, Uuid>(Column::Id, which, &[Column::Id], limit)
+                        .await
+                }
+                None => Ok(Cleared::NONE),
+            },
+            Kind::Imports => match keeping.jobs {
+                Some(kept) => store.hide_imports(now - kept).await,
+                None => Ok(Cleared::NONE),
+            },
+            Kind::Replays => match keeping.jobs {
+                Some(kept) => {
+                    use delivery_replay::{Column, Entity};
+                    let which = Column::FinishedAt.lt(now - kept);
+                    let order = [Column::FinishedAt];
+                    store
+                        .clear::<Entity, i64>(Column::Id, which, &order, limit)
+                        .await
+                }
+                None => Ok(Cleared::NONE),
+            },
+            Kind::Uplinks => self.step_uplinks(store, limit).await,
+            Kind::Rows => self.step_rows(store, limit).await,
+        }
+    }
+}
+
+impl Store {
+    /// Hides imports that ended before this time. They may have many rows, which are then deleted like those of
+    /// removed resources.
+    async fn hide_imports(&self, before: Time) -> Result<Cleared> {
+        use device_import::{Column, Entity};
+        let hidden = Entity::update_many()
+            .col_expr(Column::TenantId, Expr::value(removed::REMOVED.0))
+            .filter(Column::FinishedAt.lt(before))
+            .filter(removed::is_live(Column::TenantId.into_expr()))
+            .exec(&self.inner.writer)
+            .await?;
+        Ok(Cleared {
+            rows: hidden.rows_affected,
+            ..Cleared::NONE
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! Time by which rows count as old. A clock that is ahead by mistake must not cost data, so a jump ahead is believed
+//! only after a while, in which the clock can be put right.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    error::Result,
+    id,
+    store::{
+        core::handle::Store,
+        entities::{audit_entry, event, uplink},
+    },
+};
+
+/// Time after which a jump of the clock is believed.
+const BELIEVED_AFTER: Duration = Duration::from_secs(3600);
+/// Time between the newest record and the start of the hub that counts as a jump of the clock.
+const SILENCE_MAX: TimeDelta = TimeDelta::days(1);
+
+/// Finds out the time by which rows count as old.
+pub struct Calendar {
+    began: Instant,
+    /// Time of the newest record at the start.
+    newest: Option<Time>,
+}
+
+impl Calendar {
+    /// Begins at the start of the hub.
+    pub async fn begin(store: &Store) -> Result<Self> {
+        let newest = [
+            newest::<uplink::Entity>(store, uplink::Column::Id).await?,
+            newest::<event::Entity>(store, event::Column::Id).await?,
+            newest::<audit_entry::Entity>(store, audit_entry::Column::Id).await?,
+        ];
+        Ok(Self {
+            began: Instant::now(),
+            newest: newest.into_iter().flatten().max().and_then(id::time_of),
+        })
+    }
+
+    /// Returns the time by which rows count as old: the time that all hubs share, or an earlier one for an hour after
+    /// the clock has jumped ahead.
+    pub fn now(&self, store: &Store) -> Time {
+        let now = store.inner.clock.moment().earliest(BELIEVED_AFTER);
+        match self.newest {
+            Some(newest) if self.began.elapsed() < BELIEVED_AFTER => now.min(newest + SILENCE_MAX),
+            _ => now,
+        }
+    }
+}
+
+/// Returns the greatest id of a table.
+async fn newest<E: EntityTrait>(store: &Store, id: E::Column) -> Result<Option<Uuid>> {
+    let found = E::find()
+        .select_only()
+        .column(id)
+        .order_by_desc(id)
+        .limit(1);
+    Ok(found.into_tuple().one(&store.inner.reader).await?)
+}

@@ -1,0 +1,115 @@
+//! Old uplinks, by the retention of their tenant.
+//!
+//! No index has the uplinks of a tenant in the order of recording: it would cost a write per uplink. Old ones are
+//! searched by devices instead, many in one statement.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::TimeDelta;
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::ExprTrait,
+};
+use uuid::Uuid;
+
+use super::Sweep;
+use crate::{
+    clock::Time,
+    error::Result,
+    id::first_uuid_at,
+    store::{
+        core::{
+            clearing::{self, Cleared},
+            gather::padded,
+            handle::Store,
+            removed,
+        },
+        entities::{device, tenant, uplink},
+    },
+};
+
+/// Number of devices that are searched in one statement.
+const DEVICES: u64 = 256;
+/// Maximum time by which the network's time of an uplink is ahead of the time of recording (`time_ahead_max_s`).
+const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
+
+/// Returns the tenants that are not removed, each with its retention in days.
+pub async fn tenants(store: &Store) -> Result<HashMap<i64, Option<i32>>> {
+    let found: Vec<(i64, Option<i32>)> = removed::live_tenants()
+        .select_only()
+        .column(tenant::Column::Id)
+        .column(tenant::Column::RetentionDays)
+        .into_tuple()
+        .all(&store.inner.reader)
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+impl Sweep {
+    /// Deletes a chunk of the old uplinks of the next devices.
+    pub(super) async fn step_uplinks(&mut self, store: &Store, limit: u64) -> Result<Cleared> {
+        let is_kept = |days: &Option<i32>| days.is_none() && self.keeping.uplinks.is_none();
+        if self.tenants.values().all(is_kept) {
+            return Ok(Cleared::NONE);
+        }
+        let devices: Vec<(i64, i64)> = device::Entity::find()
+            .filter(device::Column::Id.gt(self.after))
+            .order_by_asc(device::Column::Id)
+            .limit(DEVICES)
+            .select_only()
+            .column(device::Column::Id)
+            .column(device::Column::TenantId)
+            .into_tuple()
+            .all(&store.inner.reader)
+            .await?;
+        let Some((last, _)) = devices.last().copied() else {
+            return Ok(Cleared::NONE);
+        };
+        let is_full = devices.len() as u64 == DEVICES;
+        let mut found = Vec::new();
+        for (before, keys) in self.by_time(devices) {
+            let left = limit - found.len() as u64;
+            if left > 0 {
+                found.extend(old(store, before, keys, left).await?);
+            }
+        }
+        use uplink::{Column, Entity};
+        let cleared = store
+            .clear_found::<Entity, Uuid>(Column::Id, found, limit)
+            .await?;
+        if cleared.is_more {
+            return Ok(cleared);
+        }
+        self.after = last;
+        Ok(Cleared {
+            is_more: is_full,
+            ..cleared
+        })
+    }
+
+    /// Groups devices by the time before which their uplinks are old.
+    fn by_time(&self, devices: Vec<(i64, i64)>) -> BTreeMap<Time, Vec<i64>> {
+        let mut groups: BTreeMap<Time, Vec<i64>> = BTreeMap::new();
+        for (key, tenant) in devices {
+            let Some(own) = self.tenants.get(&tenant) else {
+                continue;
+            };
+            let own = own.map(|days| TimeDelta::days(days.into()));
+            if let Some(kept) = own.or(self.keeping.uplinks) {
+                groups.entry(self.now - kept).or_default().push(key);
+            }
+        }
+        groups
+    }
+}
+
+/// Returns uplinks of these devices that were recorded before this time.
+async fn old(store: &Store, before: Time, keys: Vec<i64>, limit: u64) -> Result<Vec<Uuid>> {
+    use uplink::{Column, Entity};
+    // The index has the network's time, which may be much earlier than that of recording.
+    let which = Column::DeviceKey
+        .is_in(padded(keys))
+        .and(Column::Ts.lt(before + AHEAD_MAX))
+        .and(Column::Id.lt(first_uuid_at(before)));
+    let reader = &store.inner.reader;
+    Ok(clearing::first::<Entity, Uuid>(reader, Column::Id, which, &[], limit).await?)
+}

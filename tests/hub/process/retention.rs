@@ -1,0 +1,381 @@
+//! What is old goes, what is young stays, and the space is given back.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    eventually, eventually_within,
+    support::{
+        database::{Database, on_both_databases, on_postgres, query_text},
+        rows::{count, fill, id, ids, time},
+        server::{Connection, Hub, PASSWORD, things_stack},
+    },
+};
+
+on_both_databases!(
+    what_is_old_goes_and_what_is_young_stays,
+    each_tenant_has_a_retention_of_its_own,
+    each_data_table_has_a_retention_of_its_own,
+    uplinks_are_taken_while_old_ones_go,
+    nothing_is_deleted_without_limits,
+);
+
+const EUI: &str = "AA00000000000001";
+const UPLINK: &str = "tenant_id, id, device_key, connection_id, received_at, ts, radio";
+
+/// A metric of the hub, for which it needs a session.
+async fn metric(hub: &Hub, token: &str, name: &str) -> u64 {
+    let request = hub.request(Method::GET, "/metrics").bearer_auth(token);
+    let text = hub.answer(request).await.text;
+    let line = text.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.rsplit_once(' ')).unwrap().1;
+    value.parse().unwrap()
+}
+
+/// Starts the hub again, and waits until it has looked for what is old.
+pub async fn look_again(hub: &mut Hub, flags: &[&str]) {
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again_with(flags).await;
+    has_looked(hub).await;
+}
+
+/// Waits until the hub has looked for what is old.
+pub async fn has_looked(hub: &Hub) {
+    let token = hub.log_in("admin", PASSWORD).await;
+    let runs = "thingshub_housekeeping_runs_total";
+    eventually_within(Duration::from_secs(60), "it has looked", async || {
+        (metric(hub, &token, runs).await > 0).then_some(())
+    })
+    .await;
+}
+
+async fn deleted(hub: &Hub, kind: &str) -> u64 {
+    let series = format!("thingshub_housekeeping_deleted_total{{kind=\"{kind}\"}}");
+    metric(hub, &hub.token, &series).await
+}
+
+async fn key(hub: &Hub, device: &str) -> String {
+    let query = format!("SELECT CAST(id AS TEXT) FROM devices WHERE device_id = '{device}'");
+    query_text(&hub.database_url(), &query).await
+}
+
+async fn add_uplink(hub: &Hub, tenant: &Value, device: &str, days: i64, number: u32) {
+    let (key, id, at) = (key(hub, device).await, id(hub, days, number), time(days));
+    let values = format!("{tenant}, {id}, {key}, 1, {at}, {at}, '{{}}'");
+    hub.sql(&format!("INSERT INTO uplinks ({UPLINK}) VALUES ({values})"))
+        .await;
+}
+
+async fn ended_import(hub: &Hub, id: &str) -> Value {
+    let request = hub
+        .request(Method::POST, "devices/import")
+        .bearer_auth(&hub.token)
+        .header("Content-Type", "application/octet-stream")
+        .body(format!("id\n{id}\n"));
+    let import = hub.answer(request).await.created()["id"].clone();
+    let path = format!("devices/import/{import}");
+    eventually("the import has ended", async || {
+        (hub.get(&path).await.ok()["state"] == "done").then_some(())
+    })
+    .await;
+    import
+}
+
+async fn ended_replay(hub: &Hub, integration: i64) -> Value {
+    let span = json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"});
+    let path = format!("integrations/{integration}/replay");
+    let replay = hub.post(&path, &span).await.created()["id"].clone();
+    eventually("the replay has ended", async || {
+        let what = format!("delivery_replays WHERE id = {replay} AND finished_at IS NOT NULL");
+        (count(hub, &what).await == 1).then_some(())
+    })
+    .await;
+    replay
+}
+
+async fn what_is_old_goes_and_what_is_young_stays(database: Database) {
+    let flags = [
+        "--uplink-keep-days",
+        "90",
+        "--event-keep-days",
+        "30",
+        "--audit-keep-days",
+        "40",
+        "--job-keep-days",
+        "20",
+    ];
+    let mut hub = Hub::start_with(database, &flags).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let tenant = json!(1);
+    for (days, number) in [(91, 1), (100, 2), (89, 3)] {
+        add_uplink(&hub, &tenant, "d", days, number).await;
+    }
+    // Recorded lately, although the network received it long ago.
+    let (device, fresh, then) = (key(&hub, "d").await, id(&hub, 1, 4), time(400));
+    let values = format!("1, {fresh}, {device}, 1, {then}, {then}, '{{}}'");
+    hub.sql(&format!("INSERT INTO uplinks ({UPLINK}) VALUES ({values})"))
+        .await;
+    hub.uplink(&connection, EUI).await;
+    for (days, number) in [(31, 1), (29, 2)] {
+        let (id, at) = (id(&hub, days, number), time(days));
+        hub.sql(&format!(
+            "INSERT INTO events (tenant_id, id, kind, device_key, connection_id, at, message, details) \
+             VALUES (1, {id}, 'join', {device}, {}, {at}, '', '{{}}')",
+            connection.id
+        ))
+        .await;
+    }
+    for (days, number) in [(41, 1), (39, 2)] {
+        let (id, at) = (id(&hub, days, number), time(days));
+        hub.sql(&format!(
+            "INSERT INTO audit_log (tenant_id, id, at, actor, request_id, action, resource, resource_id) \
+             VALUES (1, {id}, {at}, 'admin', '', 'test', 'tests', '')"
+        ))
+        .await;
+    }
+    // Expired two days ago, and just now.
+    for (name, expired) in [("old", time(2)), ("young", time(0))] {
+        let user = hub.user(name, "viewer").await["id"].clone();
+        hub.log_in(name, PASSWORD).await;
+        hub.sql(&format!(
+            "UPDATE sessions SET expires_at = {expired} WHERE user_id = {user}"
+        ))
+        .await;
+    }
+    let imports = [
+        ended_import(&hub, "i1").await,
+        ended_import(&hub, "i2").await,
+    ];
+    let integration = hub
+        .integration("i", "nothing", "https://example.com/")
+        .await;
+    let replays = [
+        ended_replay(&hub, integration).await,
+        ended_replay(&hub, integration).await,
+    ];
+    for (number, days) in [(0, 21), (1, 19)] {
+        let (at, import, replay) = (time(days), &imports[number], &replays[number]);
+        hub.sql(&format!(
+            "UPDATE device_imports SET finished_at = {at}, updated_at = {at} WHERE id = {import}"
+        ))
+        .await;
+        hub.sql(&format!(
+            "UPDATE delivery_replays SET finished_at = {at} WHERE id = {replay}"
+        ))
+        .await;
+    }
+
+    look_again(&mut hub, &flags).await;
+
+    assert_eq!(count(&hub, "uplinks").await, 3);
+    for number in [3, 4] {
+        let id = id_of(&hub, number);
+        let what = format!("uplinks WHERE {id}");
+        assert_eq!(count(&hub, &what).await, 1, "{number}");
+    }
+    assert_eq!(count(&hub, "events WHERE kind = 'join'").await, 1);
+    assert_eq!(count(&hub, "audit_log WHERE action = 'test'").await, 1);
+    let left = "sessions, users WHERE users.id = sessions.user_id AND username IN ('old', 'young')";
+    assert_eq!(count(&hub, left).await, 1);
+    let [old, young] = &imports;
+    hub.get(&format!("devices/import/{old}")).await.refused(404);
+    hub.get(&format!("devices/import/{young}")).await.ok();
+    eventually("the results of the old import are gone", async || {
+        let what = format!("device_import_rows WHERE import_id = {old}");
+        (count(&hub, &what).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(count(&hub, "device_import_rows").await, 1);
+    let [old, young] = &replays;
+    let path = format!("integrations/{integration}/replays");
+    hub.get(&format!("{path}/{old}")).await.refused(404);
+    hub.get(&format!("{path}/{young}")).await.ok();
+    for (kind, rows) in [
+        ("uplinks", 2),
+        ("events", 1),
+        ("audit_entries", 1),
+        ("sessions", 1),
+        ("imports", 1),
+        ("replays", 1),
+        ("rows", 0),
+    ] {
+        assert_eq!(deleted(&hub, kind).await, rows, "{kind}");
+    }
+}
+
+/// A condition for rows with the number of an id.
+fn id_of(hub: &Hub, number: u32) -> String {
+    match &hub.database {
+        Database::Sqlite => format!("lower(hex(id)) LIKE '%70008000{number:012x}'"),
+        Database::Postgres(_) => format!("id::text LIKE '%7000-8000-{number:012x}'"),
+    }
+}
+
+async fn each_tenant_has_a_retention_of_its_own(database: Database) {
+    let mut hub = Hub::start(database).await;
+    hub.device_without_address("main").await;
+    let mut tenants = vec![json!(1)];
+    for (name, days) in [("brief", json!(5)), ("long", json!(200))] {
+        let administrator = json!({"username": name, "password": PASSWORD});
+        let body = json!({"name": name, "administrator": administrator, "retention_days": days});
+        let tenant = hub.post("tenants", &body).await.created();
+        assert_eq!(tenant["retention_days"], days);
+        tenants.push(tenant["id"].clone());
+        let operator = std::mem::take(&mut hub.token);
+        hub.token = hub.log_in(name, PASSWORD).await;
+        hub.device_without_address(name).await;
+        hub.token = operator;
+    }
+    let names = ["main", "brief", "long"];
+    let mut number = 0;
+    for (tenant, name) in tenants.iter().zip(names) {
+        for days in [4, 10, 100, 300] {
+            number += 1;
+            add_uplink(&hub, tenant, name, days, number).await;
+        }
+    }
+    let left = async |hub: &Hub| {
+        let mut left = Vec::new();
+        for tenant in &tenants {
+            left.push(count(hub, &format!("uplinks WHERE tenant_id = {tenant}")).await);
+        }
+        left
+    };
+    look_again(&mut hub, &["--uplink-keep-days", "0"]).await;
+    assert_eq!(left(&hub).await, [4, 1, 3]);
+    look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
+    assert_eq!(left(&hub).await, [2, 1, 3]);
+    // Back to the setting of the hub.
+    let path = format!("tenants/{}", tenants[2]);
+    let changed = hub.put(&path, &json!({"name": "long"})).await.ok();
+    assert_eq!(changed["retention_days"], Value::Null);
+    look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
+    assert_eq!(left(&hub).await, [2, 1, 2]);
+}
+
+async fn each_data_table_has_a_retention_of_its_own(database: Database) {
+    let mut hub = Hub::start(database).await;
+    let mut tables = Vec::new();
+    for (name, days) in [("a", json!(10)), ("b", json!(100)), ("c", Value::Null)] {
+        let table = json!({"name": name, "selector": "", "retention_days": days});
+        let table = hub.post("data-tables", &table).await.created()["id"].clone();
+        for days in [9, 11, 99, 101] {
+            let columns = "tenant_id, id, data_table_id, device_id, ts, data";
+            let values = format!("1, ID, {table}, 'd', {}, '{{}}'", time(days));
+            fill(&hub, 3, "data_table_rows", columns, &values).await;
+        }
+        tables.push(table);
+    }
+    look_again(&mut hub, &[]).await;
+    for (table, rows) in tables.iter().zip([3, 9, 12]) {
+        let path = format!("data-tables/{table}/rows?limit=100&total=true");
+        assert_eq!(hub.get(&path).await.ok()["total"], rows, "{table}");
+    }
+    assert_eq!(deleted(&hub, "rows").await, 9 + 3);
+}
+
+async fn nothing_is_deleted_without_limits(database: Database) {
+    let mut hub = Hub::start(database).await;
+    hub.device_without_address("d").await;
+    add_uplink(&hub, &json!(1), "d", 3650, 1).await;
+    let (id, at) = (id(&hub, 3650, 1), time(3650));
+    hub.sql(&format!(
+        "INSERT INTO events (tenant_id, id, kind, at, message, details) \
+         VALUES (1, {id}, 'join', {at}, '', '{{}}')"
+    ))
+    .await;
+    let flags = ["--uplink-keep-days", "0", "--event-keep-days", "0"];
+    look_again(&mut hub, &flags).await;
+    assert_eq!(count(&hub, "uplinks").await, 1);
+    assert_eq!(count(&hub, "events WHERE kind = 'join'").await, 1);
+}
+
+async fn fill_old_uplinks(hub: &Hub, many: u32) -> Connection {
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    let (ids, key, at) = (ids(hub, 100), key(hub, "d").await, time(100));
+    let values = format!("1, {ids}, {key}, {}, {at}, {at}, '{{}}'", connection.id);
+    fill(hub, many, "uplinks", UPLINK, &values).await;
+    connection
+}
+
+async fn uplinks_are_taken_while_old_ones_go(database: Database) {
+    let mut hub = Hub::start(database).await;
+    let connection = fill_old_uplinks(&hub, 20_000).await;
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again().await;
+    let old = format!("uplinks WHERE received_at < {}", time(90));
+    let (mut seen, mut sent) = (BTreeSet::new(), 0);
+    eventually_within(Duration::from_secs(60), &old, async || {
+        hub.ingest(&connection, things_stack(EUI)).await.ok();
+        sent += 1;
+        let left = count(&hub, &old).await;
+        seen.insert(left);
+        (left == 0).then_some(())
+    })
+    .await;
+    assert!(seen.len() > 3, "{seen:?}");
+    assert_eq!(count(&hub, "uplinks").await, sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_hubs_deletes_and_the_other_takes_over() {
+    on_postgres(async |database: Database| {
+        let mut one = Hub::start(database.clone()).await;
+        has_looked(&one).await;
+        let two = Hub::start(database).await;
+        let connection = fill_old_uplinks(&two, 10).await;
+        let holder = "SELECT holder::text FROM leases WHERE name = 'housekeeping'";
+        let expires = "SELECT expires_at::text FROM leases WHERE name = 'housekeeping'";
+        let url = two.database_url();
+        let (before, until) = (
+            query_text(&url, holder).await,
+            query_text(&url, expires).await,
+        );
+        eventually_within(
+            Duration::from_secs(20),
+            "the lease is renewed",
+            async || (query_text(&url, expires).await != until).then_some(()),
+        )
+        .await;
+        two.uplink(&connection, EUI).await;
+        assert_eq!(query_text(&url, holder).await, before);
+        let runs = "thingshub_housekeeping_runs_total";
+        let token = two.log_in("admin", PASSWORD).await;
+        assert_eq!(metric(&two, &token, runs).await, 0);
+        one.end(Signal::SIGTERM).await;
+        has_looked(&two).await;
+        assert_eq!(count(&two, "uplinks").await, 1);
+        assert_ne!(query_text(&url, holder).await, before);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_becomes_smaller() {
+    let mut hub = Hub::start(Database::Sqlite).await;
+    let mode = "SELECT CAST(auto_vacuum AS TEXT) FROM pragma_auto_vacuum";
+    let mode = query_text(&hub.database_url(), mode).await;
+    assert_eq!(mode, "2", "incremental");
+    let table = json!({"name": "t", "selector": "", "retention_days": 10});
+    let table = hub.post("data-tables", &table).await.created()["id"].clone();
+    let columns = "tenant_id, id, data_table_id, device_id, ts, data";
+    let data = "json_object('text', hex(zeroblob(500)))";
+    let values = format!("1, ID, {table}, 'd', {}, {data}", time(11));
+    fill(&hub, 10_000, "data_table_rows", columns, &values).await;
+    hub.end(Signal::SIGTERM).await;
+    let size = |hub: &Hub| std::fs::metadata(hub.file("thingshub.db")).unwrap().len();
+    let full = size(&hub);
+    assert!(full > 10_000_000, "{full}");
+    hub.start_again().await;
+    has_looked(&hub).await;
+    let freed = metric(&hub, &hub.token, "thingshub_housekeeping_freed_bytes_total").await;
+    hub.end(Signal::SIGTERM).await;
+    let left = size(&hub);
+    assert!(left < full / 3, "{full} {left}");
+    assert!(freed >= full / 2, "{freed}");
+}
