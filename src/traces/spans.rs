@@ -63,7 +63,8 @@ impl Request {
             return;
         }
         if let Some((operation, route)) = ran {
-            self.0.record("otel.name", operation);
+            // By the context, because a field is not read as the name once the span has begun.
+            self.0.context().span().update_name(operation.to_owned());
             self.0.record("http.route", route);
         }
         note_status(&self.0, Some(status));

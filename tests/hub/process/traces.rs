@@ -42,6 +42,7 @@ async fn traced(database: Database, collector: &Collector, more: &[&str]) -> Hub
 async fn with_parent(hub: &Hub, collector: &Collector, id: &str, parent: &str) -> Span {
     let request = hub
         .request(Method::GET, "devices?limit=7")
+        .bearer_auth(&hub.token)
         .header("X-Request-Id", id)
         .header("traceparent", parent);
     hub.answer(request).await.ok();
@@ -72,6 +73,7 @@ async fn a_request_continues_the_trace_of_its_client(database: Database) {
     // The client did not keep its trace, and so the hub does not.
     let request = hub
         .request(Method::GET, "devices")
+        .bearer_auth(&hub.token)
         .header("X-Request-Id", "unkept")
         .header("traceparent", format!("00-{TRACE}-{SPAN}-00"));
     hub.answer(request).await.ok();
