@@ -33,13 +33,7 @@ use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitCode}
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::Metadata;
-use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::exit::Failure;
 use crate::{
@@ -49,7 +43,7 @@ use crate::{
     },
     app,
     config::{Config, LogFormat, SETTINGS},
-    traces::{Traces, is_traced},
+    traces::{self, Traces},
 };
 
 /// The signal for a write beyond the limit on file sizes.
@@ -266,9 +260,10 @@ fn log(config: &Config) -> Result<(), String> {
     log_and_trace(config, None)
 }
 
-fn log_and_trace(config: &Config, traces: Option<&Traces>) -> Result<(), String> {
-    let is_line = filter_fn(|metadata: &Metadata<'_>| !is_traced(metadata));
-    let filter = log_filter(config)?.and(is_line);
+fn log_and_trace(config: &Config, exported: Option<&Traces>) -> Result<(), String> {
+    // Spans that are exported are no part of the log.
+    let none = format!("{}=off", traces::TARGET);
+    let filter = log_filter(config)?.add_directive(none.parse().map_err(|_| none)?);
     let lines = tracing_subscriber::fmt::layer()
         // A failure to write the log, as on a full disk, must not end the process: the library would report
         // it on the same standard error, and panic.
@@ -278,10 +273,17 @@ fn log_and_trace(config: &Config, traces: Option<&Traces>) -> Result<(), String>
         LogFormat::Text => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .with(traces.map(Traces::layer))
-        .init();
+    // Without traces, the filter is not one of a layer, because that would cost more at each line.
+    match exported {
+        Some(traces) => tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .with(traces.layer())
+            .init(),
+        None => tracing_subscriber::registry()
+            .with(lines)
+            .with(filter)
+            .init(),
+    }
     Ok(())
 }
 

@@ -33,11 +33,12 @@ use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
 use crate::config::Config;
 use collector::Collector;
-use spans::TARGET;
 
 pub use origins::Origins;
 pub use propagation::{HEADER, traceparent};
-pub use spans::{Attempt, Request, commit, delivery, downlink, driver, end, ingest, note_batch};
+pub use spans::{
+    Attempt, Request, TARGET, commit, delivery, downlink, driver, end, ingest, note_batch,
+};
 
 /// Path of traces below the collector's address.
 const PATH: &str = "/v1/traces";
@@ -103,7 +104,7 @@ impl Traces {
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
         let is_ours =
-            filter_fn(|metadata: &Metadata<'_>| metadata.is_span() && is_traced(metadata));
+            filter_fn(|metadata: &Metadata<'_>| metadata.is_span() && metadata.target() == TARGET);
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer(env!("CARGO_PKG_NAME")))
             .with_location(false)
@@ -121,9 +122,4 @@ impl Traces {
             tracing::debug!("the last spans were not sent");
         }
     }
-}
-
-/// True for the spans that are exported, which are no part of the log.
-pub fn is_traced(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == TARGET
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{origins::Origins, propagation};
 
 /// Target of all spans that are exported, and of nothing else.
-pub(super) const TARGET: &str = "thingshub::traces";
+pub const TARGET: &str = "thingshub_traces";
 
 /// Names of attributes that are recorded when a span ends.
 const STATUS: &str = "http.response.status_code";
