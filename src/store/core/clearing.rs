@@ -114,8 +114,41 @@ impl Store {
         E: EntityTrait,
         K: Key,
     {
-        let keys: Vec<K> = first::<E, K>(&self.inner.reader, key, which, order, limit).await?;
+        let keys: Vec<K> = self.search::<E, K>(key, which, order, limit).await?;
         self.clear_found::<E, K>(key, keys, limit).await
+    }
+
+    /// Returns the keys of the first rows in the order of an index.
+    pub(in crate::store) async fn search<E, K>(
+        &self,
+        key: E::Column,
+        which: Expr,
+        order: &[E::Column],
+        limit: u64,
+    ) -> Result<Vec<K>>
+    where
+        E: EntityTrait,
+        K: Key,
+    {
+        match self.begin_search().await? {
+            Some(transaction) => {
+                let found = first::<E, K>(&transaction, key, which, order, limit).await;
+                Ok(transaction.finish(found).await?)
+            }
+            None => Ok(first::<E, K>(&self.inner.reader, key, which, order, limit).await?),
+        }
+    }
+
+    /// Begins a transaction for a search in PostgreSQL that goes by indexes. With statistics of a time when a table was
+    /// nearly empty, the server would read the whole table, in the belief that it finds the first rows soon.
+    pub(in crate::store) async fn begin_search(&self) -> Result<Option<DatabaseTransaction>> {
+        if !self.is_shared() {
+            return Ok(None);
+        }
+        let transaction = self.begin([]).await?;
+        let by_index = "SET LOCAL enable_seqscan = off";
+        transaction.execute_unprepared(by_index).await?;
+        Ok(Some(transaction))
     }
 
     /// Deletes these rows in one transaction.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::{
@@ -59,6 +59,7 @@ async fn newest<E: EntityTrait>(store: &Store, id: E::Column) -> Result<Option<U
     let found = E::find()
         .select_only()
         .column(id)
+        .filter(id.lt(Uuid::max()))
         .order_by_desc(id)
         .limit(1);
     Ok(found.into_tuple().one(&store.inner.reader).await?)

@@ -17,12 +17,7 @@ use crate::{
     error::Result,
     id::first_uuid_at,
     store::{
-        core::{
-            clearing::{self, Cleared},
-            gather::padded,
-            handle::Store,
-            removed,
-        },
+        core::{clearing::Cleared, gather::padded, handle::Store, removed},
         entities::{device, tenant, uplink},
     },
 };
@@ -51,16 +46,21 @@ impl Sweep {
         if self.tenants.values().all(is_kept) {
             return Ok(Cleared::NONE);
         }
-        let devices: Vec<(i64, i64)> = device::Entity::find()
+        let walk = device::Entity::find()
             .filter(device::Column::Id.gt(self.after))
             .order_by_asc(device::Column::Id)
             .limit(DEVICES)
             .select_only()
             .column(device::Column::Id)
             .column(device::Column::TenantId)
-            .into_tuple()
-            .all(&store.inner.reader)
-            .await?;
+            .into_tuple();
+        let devices: Vec<(i64, i64)> = match store.begin_search().await? {
+            Some(transaction) => {
+                let found = walk.all(&transaction).await;
+                transaction.finish(found).await?
+            }
+            None => walk.all(&store.inner.reader).await?,
+        };
         let Some((last, _)) = devices.last().copied() else {
             return Ok(Cleared::NONE);
         };
@@ -110,6 +110,7 @@ async fn old(store: &Store, before: Time, keys: Vec<i64>, limit: u64) -> Result<
         .is_in(padded(keys))
         .and(Column::Ts.lt(before + AHEAD_MAX))
         .and(Column::Id.lt(first_uuid_at(before)));
-    let reader = &store.inner.reader;
-    Ok(clearing::first::<Entity, Uuid>(reader, Column::Id, which, &[], limit).await?)
+    store
+        .search::<Entity, Uuid>(Column::Id, which, &[], limit)
+        .await
 }
