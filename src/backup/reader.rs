@@ -47,7 +47,7 @@ impl Reader {
         let length = file.metadata()?.len();
         let mut magic = [0; MAGIC.len()];
         let read = file.read_exact(&mut magic);
-        if read.is_err() || !magic.starts_with(MAGIC[..MAGIC.len() - 2].as_bytes()) {
+        if read.is_err() || !magic.starts_with(&MAGIC.as_bytes()[..MAGIC.len() - 2]) {
             return Err(invalid("it is not a backup of thingshub"));
         }
         if magic != MAGIC.as_bytes() {

@@ -169,9 +169,7 @@ async fn fill(place: &Place) {
             "INSERT INTO devices (tenant_id, id, created_at, updated_at, device_id, description, metadata, labels, \
              connections) VALUES (1, 1, {times}, 'd', '', '{{\"b\":1.5,\"a\":[null,true]}}', '[]', '[]')"
         ),
-        format!(
-            "INSERT INTO device_states (tenant_id, device_key, reported, desired) VALUES (1, 1, '{{}}', '{{}}')"
-        ),
+        "INSERT INTO device_states (tenant_id, device_key, reported, desired) VALUES (1, 1, '{}', '{}')".to_owned(),
         format!(
             "INSERT INTO uplinks (tenant_id, id, device_key, connection_id, received_at, ts, f_port, f_cnt, raw, \
              radio, data) VALUES (1, {one}, 1, 1, {times}, 1, 4294967295, {key}, '{{}}', '{{\"t\":21.5}}')"
