@@ -447,7 +447,7 @@ async fn what_was_settled_long_ago_is_forgotten(database: Database) {
         hub.sql(&format!(
             "INSERT INTO deliveries (tenant_id, id, integration_id, device_id, subject_id, state, \
              attempt, due_at, body, created_at, updated_at) SELECT tenant_id, {id}, integration_id, \
-             device_id, subject_id, '{state}', 0, {due}, body, {long_ago}, {updated_at} \
+             device_id, subject_id, '{state}', 1, {due}, body, {long_ago}, {updated_at} \
              FROM deliveries WHERE created_at > '2020-01-01T00:00:00+00:00' LIMIT 1"
         ))
         .await;
