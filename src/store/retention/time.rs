@@ -61,6 +61,13 @@ async fn newest<E: EntityTrait>(store: &Store, id: E::Column) -> Result<Option<U
         .column(id)
         .filter(id.lt(Uuid::max()))
         .order_by_desc(id)
-        .limit(1);
-    Ok(found.into_tuple().one(&store.inner.reader).await?)
+        .limit(1)
+        .into_tuple();
+    Ok(match store.begin_search().await? {
+        Some(transaction) => {
+            let found = found.one(&transaction).await;
+            transaction.finish(found).await?
+        }
+        None => found.one(&store.inner.reader).await?,
+    })
 }
