@@ -13,6 +13,10 @@ use sea_orm::{
 use super::{gather::padded, handle::Store, transaction::DatabaseTransaction};
 use crate::error::Result;
 
+/// Lets PostgreSQL use indexes until the end of the transaction. With statistics of a time when a table was nearly empty,
+/// it would read the whole table, in the belief that it has few rows.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off";
+
 /// Result of deleting a chunk.
 pub struct Cleared {
     /// True if there may be more.
@@ -81,6 +85,7 @@ where
         // Has one writer and no locks of rows.
         sea_orm::DbBackend::Sqlite => keys,
         _ => {
+            transaction.execute_unprepared(BY_INDEX).await?;
             E::find()
                 .filter(is_one_of(keys))
                 .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -139,15 +144,13 @@ impl Store {
         }
     }
 
-    /// Begins a transaction for a search in PostgreSQL that goes by indexes. With statistics of a time when a table was
-    /// nearly empty, the server would read the whole table, in the belief that it finds the first rows soon.
+    /// Begins a transaction for a search in PostgreSQL that goes by indexes.
     pub(in crate::store) async fn begin_search(&self) -> Result<Option<DatabaseTransaction>> {
         if !self.is_shared() {
             return Ok(None);
         }
         let transaction = self.begin([]).await?;
-        let by_index = "SET LOCAL enable_seqscan = off";
-        transaction.execute_unprepared(by_index).await?;
+        transaction.execute_unprepared(BY_INDEX).await?;
         Ok(Some(transaction))
     }
 
