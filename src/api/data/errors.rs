@@ -49,13 +49,6 @@ pub const ERRORS: &[DeclaredError] = &[
     },
     DeclaredError {
         operations: &["delete_rows"],
-        reason: Reason::Required,
-        cause: "None of `from`, `to` and `device_id` is given. Give at least one of them; to delete all rows, delete \
-                the data table.",
-        message: "from: must be given, or to or device_id; delete the data table to delete all its rows",
-    },
-    DeclaredError {
-        operations: &["delete_rows"],
         reason: Reason::Invalid,
         cause: "A query parameter breaks its rule, or `to` is before `from`. A `device_id` that no device has is no \
                 error: rows outlive the device.",

@@ -21,7 +21,7 @@ use crate::{
         },
         tag::Tag,
     },
-    error::{Error, Reason},
+    error::Error,
     hub::data::delete_rows,
     id::DataTableId,
     store::data::{self, DataTable, Row, RowFilter},
@@ -155,16 +155,14 @@ impl DataTableRowsApi {
 
     /// Delete a data table's rows
     ///
-    /// Deletes the rows of a period, of a device, or of a device in a period. At least one of `from`, `to` and
-    /// `device_id` is required; filters are combined with AND. The definition of the data table, its rows of other
-    /// periods and devices, and the stored uplinks do not change.
+    /// Deletes the rows before a time, of all devices or of one. Filters are combined with AND. The definition of the
+    /// data table, its rows of other periods and devices, and the stored uplinks do not change.
     ///
     /// Deletes the oldest rows first, in small transactions, for at most 5 seconds. Repeat the request until
     /// `is_complete` is true. If the request fails, rows that it has already deleted stay deleted. The audit log has
     /// one entry for each request that deletes rows.
     ///
-    /// Fails with 400 if none of the three parameters is given, or if `to` is before `from`, and with 404 if the data
-    /// table does not exist.
+    /// Fails with 400 if `to` is missing or before `from`, and with 404 if the data table does not exist.
     #[oai(
         path = "/data-tables/:id/rows",
         method = "delete",
@@ -178,29 +176,20 @@ impl DataTableRowsApi {
         /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
         /// between them.
         device_id: Query<Option<DeviceId>>,
-        /// Start of the period, inclusive.
+        /// Start of the period, inclusive. Omitted to delete from the oldest row.
         from: Query<Option<Timestamp>>,
         /// End of the period, exclusive.
-        to: Query<Option<Timestamp>>,
+        to: Query<Timestamp>,
     ) -> Result<Found<DeletedRowsView>> {
         let scope = caller.scope();
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
-        let filter = given(row_filter(device_id.0, from.0, to.0)?)?;
+        let filter = row_filter(device_id.0, from.0, Some(to.0))?;
         let deleted = delete_rows(scope, table.id, &filter).await?;
         Ok(Found(DeletedRowsView {
             deleted: Count::saturating(deleted.rows),
             is_complete: deleted.is_complete,
         }))
     }
-}
-
-fn given(filter: RowFilter) -> Result<RowFilter, Error> {
-    if filter.device_id.is_none() && filter.span.from.is_none() && filter.span.to.is_none() {
-        let rule =
-            "must be given, or to or device_id; delete the data table to delete all its rows";
-        return Err(Error::of_field(Reason::Required, "from", rule));
-    }
-    Ok(filter)
 }
 
 fn row_filter(

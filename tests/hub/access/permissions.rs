@@ -94,9 +94,11 @@ async fn row(
             _ => token.clone(),
         };
         let mut path = filled(path, ids);
-        if id == "create_device_labels" {
-            path += "?labels=kept";
-        }
+        path += match id {
+            "create_device_labels" => "?labels=kept",
+            "delete_rows" => "?to=2026-01-01T00:00:00Z",
+            _ => "",
+        };
         let mut request = hub
             .request(method.clone(), &path)
             .bearer_auth(token)

@@ -155,7 +155,10 @@ async fn what_does_not_exist_is_a_404_everywhere() {
             .into_iter()
             .flatten()
             .find(|parameter| parameter["in"] == "query" && parameter["required"] == true)
-            .map(|parameter| format!("?{}=x", parameter["name"].as_str().unwrap()));
+            .map(|parameter| {
+                let example = parameter["example"].as_str().unwrap_or("x");
+                format!("?{}={example}", parameter["name"].as_str().unwrap())
+            });
         let path = format!("{path}{}", query.unwrap_or_default());
         let examples =
             operation["requestBody"]["content"]["application/json"]["examples"].as_object();

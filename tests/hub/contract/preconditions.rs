@@ -18,7 +18,7 @@ on_both_databases!(if_match_is_declared_where_it_is_honoured);
 /// Operations that a request of this test does not get through, so that they are known to read no revision
 /// for another reason.
 const REFUSED: [(&str, &str); 5] = [
-    ("delete_rows", "neither a period nor a device is given"),
+    ("delete_rows", "the end of the period is missing"),
     (
         "import_driver",
         "the archive is none, and a version belongs to nobody",
