@@ -208,6 +208,7 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	$(call heading,metrics and alert rules)
 	@scripts/need python
 	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
+	@packaging/template >/dev/null
 	@$(MAKE) proxies
 
 proxies: build ## the configurations of docs/operate/proxy.md, with nginx, HAProxy and Caddy in front of a hub
