@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    contract::document::document,
     eventually,
     support::{
         database::{Database, on_both_databases},
@@ -112,4 +113,21 @@ async fn row_of(hub: &Hub, import: &str, number: usize) -> Value {
         let next = page["next_cursor"].as_str().expect("the row is there");
         cursor = format!("&cursor={next}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_requests_add_to_is_bounded_by_none_of_them() {
+    let hub = Hub::start(Database::Sqlite).await;
+    let mut driver =
+        json!({"author": "a", "name": "b", "script": "function decode() { return {} }"});
+    for from in [0, 16] {
+        let tags: Vec<String> = (from..from + 16).map(|number| number.to_string()).collect();
+        driver["tags"] = json!(tags);
+        hub.post("drivers", &driver).await.created();
+    }
+    let driver = hub.get("drivers/a/b").await.ok();
+    assert_eq!(driver["tags"].as_array().map(Vec::len), Some(32));
+    let declared = &document()["components"]["schemas"]["Driver"]["properties"]["tags"];
+    assert_eq!(declared["type"], "array");
+    assert_eq!(declared.get("maxItems"), None, "{declared}");
 }
