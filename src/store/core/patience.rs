@@ -3,7 +3,6 @@
 //! A connection may go silent: a firewall has dropped it, or a proxy or the server's machine hangs. Nothing signals
 //! this, and TCP gives up after a quarter of an hour, if at all. Therefore every statement has a timeout in the hub.
 //! The server ends slow statements before that, so a timeout in the hub means that the connection is dead.
-//! reached means that the connection is dead.
 
 use std::{io, sync::Arc, time::Duration};
 

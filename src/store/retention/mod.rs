@@ -140,20 +140,18 @@ impl Sweep {
             }
             Kind::AuditEntries => match keeping.audit_entries {
                 Some(kept) => {
-                    use audit_entry::{Column, Entity};
-                    let which = Column::Id.lt(first_uuid_at(now - kept));
+                    let id = audit_entry::Column::Id;
                     store
-                        .clear::<Entity, Uuid>(Column::Id, which, &[Column::Id], limit)
+                        .clear_recorded::<audit_entry::Entity>(id, now - kept, limit)
                         .await
                 }
                 None => Ok(Cleared::NONE),
             },
             Kind::Events => match keeping.events {
                 Some(kept) => {
-                    use event::{Column, Entity};
-                    let which = Column::Id.lt(first_uuid_at(now - kept));
+                    let id = event::Column::Id;
                     store
-                        .clear::<Entity, Uuid>(Column::Id, which, &[Column::Id], limit)
+                        .clear_recorded::<event::Entity>(id, now - kept, limit)
                         .await
                 }
                 None => Ok(Cleared::NONE),
@@ -180,6 +178,17 @@ impl Sweep {
 }
 
 impl Store {
+    /// Deletes a chunk of the rows that were recorded before this time, by ids that sort by the time of recording.
+    async fn clear_recorded<E: EntityTrait>(
+        &self,
+        id: E::Column,
+        before: Time,
+        limit: u64,
+    ) -> Result<Cleared> {
+        let which = id.lt(first_uuid_at(before));
+        self.clear::<E, Uuid>(id, which, &[id], limit).await
+    }
+
     /// Hides imports that ended before this time. They may have many rows, which are then deleted like those of
     /// removed resources.
     async fn hide_imports(&self, before: Time) -> Result<Cleared> {

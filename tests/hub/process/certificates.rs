@@ -47,7 +47,7 @@ async fn answers(hub: &Hub, client: &Client) -> bool {
     client.get(url).send().await.is_ok()
 }
 
-/// What the hub says of itself.
+/// Report of the hub about its own state.
 struct Health {
     ready: Value,
     metrics: String,

@@ -1,4 +1,4 @@
-//! What is old goes, what is young stays, and the space is given back.
+//! Retention: old rows go, young ones stay, and the space is given back.
 
 use std::{collections::BTreeSet, time::Duration};
 

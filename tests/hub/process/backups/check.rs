@@ -52,7 +52,7 @@ async fn a_hub_that_runs_can_be_checked(database: Database) {
     assert_eq!(hub.command(&["check"]).await.unwrap(), "no findings\n");
 }
 
-/// What the command prints, which must have findings.
+/// Returns the output of the command, which must have findings.
 async fn checked(hub: &Hub) -> String {
     let place = super::Place {
         folder: tempfile::tempdir().unwrap(),

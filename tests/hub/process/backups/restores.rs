@@ -60,7 +60,7 @@ pub async fn furnish(hub: &Hub) -> (Connection, Sink) {
     (connection, sink)
 }
 
-/// What clients see of the data.
+/// Returns the data as clients see them.
 pub async fn seen(hub: &Hub) -> Vec<Value> {
     let mut seen = Vec::new();
     for path in [
