@@ -21,7 +21,7 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-backup bench-import bench-retention bench-sizing faults soak story record-story contract contract-long contract-mutants \
+	bench-backup bench-import bench-retention bench-upgrade bench-sizing faults soak story record-story contract contract-long contract-mutants \
 	clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations proxies dist test-packages dist-tools build venv linter \
@@ -91,6 +91,11 @@ bench-retention: ## rows a second that become too old, beside uplinks, and the s
 	@scripts/need rust python
 	cargo build --release --locked --bin thingshub
 	HUB=$(abspath $(TARGET)/release/thingshub) python3 scripts/bench-retention
+
+bench-upgrade: ## seconds in which the uplinks and events of PostgreSQL get partitions; ROWS=1000000 of each
+	@scripts/need rust postgres
+	THINGSHUB_TEST_PARTITION_ROWS=$(or $(ROWS),1000000) scripts/with-postgres cargo test --locked --test hub -- \
+		process::partitions::a_filled_database --nocapture
 
 bench-sizing: ## CPU, memory and disk at 10, 100 and 1,000 uplinks a second, with 1,000 and 100,000 devices
 	@scripts/need rust python postgres

@@ -124,6 +124,17 @@ impl Housekeeper {
     async fn sweep(&mut self, kind: Kind, stop: &CancellationToken) -> Result<bool> {
         let now = self.now().await?;
         let mut sweep = Sweep::begin(&self.store, kind, self.keeping, now).await?;
+        match sweep.renew_partitions(&self.store).await {
+            Ok(dropped) => {
+                let housekeeping = &self.metrics.housekeeping;
+                housekeeping.dropped_partitions.inc_by(dropped.partitions);
+                housekeeping.freed_bytes.inc_by(dropped.bytes);
+            }
+            // Rows are deleted one by one for now.
+            Err(error) => {
+                tracing::warn!("partitions stay as they are for now: {}", error.causes());
+            }
+        }
         let mut is_more = true;
         while is_more {
             if stop.is_cancelled() || !self.is_ours().await? {

@@ -9,7 +9,9 @@ pub struct Housekeeping {
     deleted: IntCounterVec,
     /// Completed runs of this hub.
     pub runs: IntCounter,
-    /// Bytes of an SQLite file that were given back to the file system.
+    /// Partitions that were dropped because all of their rows were old.
+    pub dropped_partitions: IntCounter,
+    /// Bytes of an SQLite file, or of dropped partitions, that were given back to the file system.
     pub freed_bytes: IntCounter,
 }
 
@@ -25,9 +27,13 @@ impl Housekeeping {
                 "thingshub_housekeeping_runs_total",
                 "Completed searches of this hub for old rows; of several hubs, one searches.",
             ),
+            dropped_partitions: family.counter(
+                "thingshub_housekeeping_dropped_partitions_total",
+                "Partitions of PostgreSQL that this hub dropped because all of their rows were old.",
+            ),
             freed_bytes: family.counter(
                 "thingshub_housekeeping_freed_bytes_total",
-                "Bytes of the SQLite file that were given back to the file system.",
+                "Bytes of the SQLite file, or of dropped partitions, that were given back to the file system.",
             ),
         }
     }

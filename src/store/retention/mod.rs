@@ -2,8 +2,10 @@
 //!
 //! Rows are found by indexes only. Ids sort by the time of recording (`id::first_uuid_at`), so the old rows of a table
 //! are the beginning of its primary key. Uplinks and rows of data tables have a retention of their tenant or data
-//! table, so they are searched by device and by data table.
+//! table, so they are searched by device and by data table. On PostgreSQL, uplinks and events that are kept longest are
+//! not deleted one by one: they are dropped with their partition (`partitions.rs`).
 
+mod partitions;
 mod rows;
 mod time;
 mod uplinks;
@@ -100,6 +102,17 @@ pub struct Sweep {
     after: i64,
     /// Retention of the tenants' uplinks, in days; for tenants that are not removed.
     tenants: HashMap<i64, Option<i32>>,
+    /// The longest retention, and the time from which on rows with it are dropped with their partition.
+    dropped: Option<(TimeDelta, Time)>,
+}
+
+/// Partitions that were dropped.
+#[derive(Debug, Default)]
+pub struct Dropped {
+    /// Number of partitions.
+    pub partitions: u64,
+    /// Size of their files.
+    pub bytes: u64,
 }
 
 impl Sweep {
@@ -115,6 +128,7 @@ impl Sweep {
             keeping,
             after: 0,
             tenants,
+            dropped: None,
         })
     }
 
@@ -151,7 +165,7 @@ impl Sweep {
                 Some(kept) => {
                     let id = event::Column::Id;
                     store
-                        .clear_recorded::<event::Entity>(id, now - kept, limit)
+                        .clear_recorded::<event::Entity>(id, self.single_before(kept), limit)
                         .await
                 }
                 None => Ok(Cleared::NONE),

@@ -9,6 +9,7 @@ mod kept_secrets;
 mod life;
 mod metrics;
 mod outgoing_bounds;
+mod partitions;
 mod plans;
 mod replicas;
 mod retention;

@@ -219,7 +219,15 @@ async fn a_server_that_was_nearly_empty_is_read_by_its_indexes() {
     on_postgres(async |database: Database| {
         let (mut hub, connection, table, integration) = nearly_empty(database).await;
         let url = hub.database_url();
-        for table in LARGE {
+        let names = LARGE.join("|");
+        // A table has no rows of its own if it has partitions.
+        let parts = format!(
+            "SELECT relname::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace \
+             AND relname ~ '^({names})(_before|_default|_[0-9]+)?$'"
+        );
+        let parts = query_texts(&url, &parts, "name").await;
+        assert!(parts.len() > LARGE.len(), "{parts:?}");
+        for table in &parts {
             let by_itself = format!("ALTER TABLE {table} SET (autovacuum_enabled = false)");
             hub.sql(&by_itself).await;
         }
@@ -235,10 +243,12 @@ async fn a_server_that_was_nearly_empty_is_read_by_its_indexes() {
             (query_text(&url, query).await == "true").then_some(())
         })
         .await;
-        let names = LARGE.map(|table| format!("'{table}'")).join(", ");
+        let names = parts.iter().map(|table| format!("'{table}'"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        // Random ids are in two partitions.
         let query = format!(
             "SELECT relname || ': ' || seq_tup_read AS read FROM pg_stat_user_tables \
-             WHERE relname IN ({names}) AND seq_tup_read >= {MANY}"
+             WHERE relname IN ({names}) AND seq_tup_read >= {MANY} / 4"
         );
         let read = query_texts(&url, &query, "read").await;
         assert!(read.is_empty(), "rows read from beginning to end: {read:?}");

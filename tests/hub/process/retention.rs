@@ -27,7 +27,7 @@ const EUI: &str = "AA00000000000001";
 const UPLINK: &str = "tenant_id, id, device_key, connection_id, received_at, ts, radio";
 
 /// A metric of the hub, for which it needs a session.
-async fn metric(hub: &Hub, token: &str, name: &str) -> u64 {
+pub async fn metric(hub: &Hub, token: &str, name: &str) -> u64 {
     let request = hub.request(Method::GET, "/metrics").bearer_auth(token);
     let text = hub.answer(request).await.text;
     let line = text.lines().find(|line| line.starts_with(name));
