@@ -62,7 +62,7 @@ impl Background {
             ground.metrics.clone(),
         )
         .map_err(|error| error.causes())?;
-        let (importer, imports) = Importer::new(ground.store.clone());
+        let (importer, imports) = Importer::new(ground.store.clone(), ground.metrics.clone());
         let remover = Remover::new(ground.store.clone());
         let housekeeper =
             Housekeeper::new(ground.store.clone(), &ground.config, ground.metrics.clone());
@@ -73,6 +73,7 @@ impl Background {
             ground.config.clone(),
             ground.guard.clone(),
             ground.publishers.clone(),
+            ground.metrics.clone(),
         );
         let parts = Self {
             deliveries,

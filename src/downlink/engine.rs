@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     id::ConnectionId,
+    metrics::Metrics,
     mqtt::Publishers,
     outgoing::{Caller, Guard},
     secret::Vault,
@@ -27,6 +28,7 @@ pub struct Engine {
     config: Arc<Config>,
     guard: Guard,
     publishers: Publishers,
+    metrics: Metrics,
 }
 
 impl Engine {
@@ -37,6 +39,7 @@ impl Engine {
         config: Arc<Config>,
         guard: Guard,
         publishers: Publishers,
+        metrics: Metrics,
     ) -> Self {
         Self {
             store,
@@ -44,6 +47,7 @@ impl Engine {
             config,
             guard,
             publishers,
+            metrics,
         }
     }
 
@@ -77,6 +81,7 @@ impl Engine {
                             publishers: self.publishers.of(tenant.0),
                             vault: self.vault.clone(),
                             config: self.config.clone(),
+                            metrics: self.metrics.clone(),
                             notify,
                             under_way: lane::UnderWay::default(),
                             stop: stop.clone(),

@@ -24,6 +24,7 @@ use crate::{
     downlink::transport::{self, Transport},
     error::Result,
     id::ConnectionId,
+    metrics::{DownlinkOutcome, Metrics},
     mqtt::{Publication, Publishers},
     networks::{Handover, OutgoingDownlink, Taken},
     outgoing::{Caller, Request},
@@ -66,6 +67,7 @@ pub struct Lane {
     pub publishers: Publishers,
     pub vault: Vault,
     pub config: Arc<Config>,
+    pub metrics: Metrics,
     pub notify: Arc<Notify>,
     pub under_way: UnderWay,
     pub stop: CancellationToken,
@@ -127,7 +129,10 @@ impl Lane {
     /// Claims and starts due downlinks, then waits until there may be more. Returns false if the lane
     /// should end.
     async fn step(self: &Arc<Self>, sending: &mut JoinSet<()>) -> Result<bool> {
-        queue::expire(&self.scope, self.connection).await?;
+        let expired = queue::expire(&self.scope, self.connection).await?;
+        self.metrics
+            .downlinks
+            .count(DownlinkOutcome::Expired, expired);
         let free = CONCURRENCY.saturating_sub(sending.len());
         let transport = self.transport().await?.map(Arc::new);
         if let Some(transport) = transport.as_ref().filter(|_| free > 0) {
@@ -210,9 +215,17 @@ impl Lane {
                 return;
             }
         };
-        if let Err(error) = queue::settle(&self.scope, &downlink, attempt).await {
+        let outcome = match &attempt.outcome {
+            Outcome::Taken { .. } => DownlinkOutcome::Sent,
+            Outcome::Later(..) => DownlinkOutcome::Retry,
+            Outcome::GivenUp(_) => DownlinkOutcome::Failed,
+        };
+        match queue::settle(&self.scope, &downlink, attempt).await {
+            Ok(is_recorded) => self.metrics.downlinks.count(outcome, is_recorded.into()),
             // The lease expires and the downlink is sent again: delivery is at least once, not exactly once.
-            tracing::warn!(downlink.id = %downlink.id, "an attempt could not be settled: {error}");
+            Err(error) => {
+                tracing::warn!(downlink.id = %downlink.id, "an attempt could not be settled: {error}");
+            }
         }
     }
 

@@ -9,10 +9,12 @@
 
 mod batches;
 mod deliveries;
+mod downlinks;
 mod drivers;
 mod family;
 mod housekeeping;
 mod http;
+mod imports;
 mod process;
 mod readings;
 mod uplinks;
@@ -25,9 +27,11 @@ use family::Family;
 
 pub use batches::{Batches, Writer};
 pub use deliveries::{Deliveries, Held, Lease};
+pub use downlinks::{DownlinkOutcome, Downlinks};
 pub use drivers::Drivers;
 pub use housekeeping::Housekeeping;
 pub use http::{Http, Open};
+pub use imports::{Imports, Rows};
 pub use process::Process;
 pub use readings::{Problem, Readings, Stream, whole};
 pub use uplinks::{DecodeOutcome, MessageOutcome, Uplinks};
@@ -48,12 +52,16 @@ pub struct Groups {
     pub batches: Batches,
     /// Attempts to deliver.
     pub deliveries: Deliveries,
+    /// Outcomes of downlinks.
+    pub downlinks: Downlinks,
     /// Calls of drivers.
     pub drivers: Arc<Drivers>,
     /// Rows that were deleted because they were old.
     pub housekeeping: Housekeeping,
     /// Connections and requests.
     pub http: Http,
+    /// Imports of devices.
+    pub imports: Imports,
     logins: IntCounterVec,
     /// Values that are read when the metrics are requested.
     pub readings: Readings,
@@ -103,9 +111,11 @@ impl Metrics {
             uplinks: Uplinks::new(&family, networks),
             batches: Batches::new(&family),
             deliveries: Deliveries::new(&family, targets),
+            downlinks: Downlinks::new(&family),
             drivers: Arc::new(Drivers::new(&family)),
             housekeeping: Housekeeping::new(&family),
             http: Http::new(&family),
+            imports: Imports::new(&family),
             logins,
             readings: Readings::new(&family),
             process: Process::new(&family),

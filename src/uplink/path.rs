@@ -43,7 +43,8 @@ pub struct UplinkPath {
     pub(super) strangers: Arc<WrongKeys>,
     pub(super) writer: Writer,
     pub(super) plausible: Plausible,
-    pub(super) metrics: Metrics,
+    /// Metrics of the hub.
+    pub metrics: Metrics,
 }
 
 impl UplinkPath {

@@ -210,10 +210,11 @@ impl IngestApi {
             } => Some((*uplink_id, device_id.as_str())),
             _ => None,
         };
+        let counts = &self.uplinks.metrics.downlinks;
         let downlink = match (awaits, self.uplinks.scope_of(id)) {
             (None, _) => None,
             (Some(asking), scope) => match scope.await? {
-                Some(scope) => Some(in_answer(&scope, id, uplink, &asking).await?),
+                Some(scope) => Some(in_answer(&scope, counts, id, uplink, &asking).await?),
                 None => None,
             },
         };

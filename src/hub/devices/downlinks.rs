@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Reason, Result},
     hub::Hub,
     id::{ConnectionId, DeviceKey},
+    metrics::{self, DownlinkOutcome},
     networks::{self, DownlinkSettings},
     store::{
         Scope,
@@ -325,11 +326,14 @@ fn being_changed() -> Error {
 /// message. `uplink` is the uplink that the message is, or is a copy of, with its device's id.
 pub async fn in_answer(
     scope: &Scope,
+    counts: &metrics::Downlinks,
     connection: ConnectionId,
     uplink: Option<(Uuid, &str)>,
     asking: &DownlinkRequest,
 ) -> Result<Value> {
     if let Some((uplink, device)) = uplink {
+        let expired = queue::expire(scope, connection).await?;
+        counts.count(DownlinkOutcome::Expired, expired);
         let taken = match devices::get(scope, device).await {
             Ok(device) => queue::take_for_answer(scope, connection, device.key, uplink).await?,
             // The device has just been deleted, with its downlinks. The message is recorded all the same.
@@ -337,6 +341,7 @@ pub async fn in_answer(
             Err(error) => return Err(error),
         };
         if let Some(taken) = taken {
+            counts.count(DownlinkOutcome::Answered, 1);
             let queued = taken.queued;
             let device = &queued.network_device_id;
             return Ok(networks::answer(asking.kind, device, Some(&queued.payload)));

@@ -13,6 +13,7 @@ use crate::{
     hub::devices::{Known, check_id},
     id::{ImportId, TenantId},
     jobs::Jobs,
+    metrics::{Metrics, Rows},
     pace::Pace,
     store::{
         Scope, Store,
@@ -41,6 +42,7 @@ pub struct Imports {
 pub struct Importer {
     jobs: Jobs<ImportId>,
     store: Store,
+    metrics: Metrics,
     pace: Pace,
 }
 
@@ -56,25 +58,33 @@ impl Imports {
 
 impl Importer {
     /// Creates an importer and the handle that begins imports.
-    pub fn new(store: Store) -> (Self, Imports) {
+    pub fn new(store: Store, metrics: Metrics) -> (Self, Imports) {
         let (sender, begun) = mpsc::unbounded_channel();
         let jobs = Jobs::new("import", store.clone(), begun);
         let pace = Pace::new(BATCHES_MAX, store.hold_aim());
-        (Self { jobs, store, pace }, Imports { begun: sender })
+        let importer = Self {
+            jobs,
+            store,
+            metrics,
+            pace,
+        };
+        (importer, Imports { begun: sender })
     }
 
     /// Runs until `stop`; a batch in progress is completed.
     pub async fn run(&mut self, stop: CancellationToken) {
-        let unfinished = || self.store.unfinished_imports();
+        let store = self.store.clone();
+        let unfinished = || store.unfinished_imports();
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
-            let outcome = attempted("import", step(&scope, id, &mut self.pace)).await;
+            let outcome = attempted("import", self.step(&scope, id)).await;
             if outcome.is_ok() {
                 self.jobs.went_on(id);
             }
             match outcome {
                 Ok(true) => {
                     tracing::info!(import.id = id.0, "import done");
+                    self.metrics.imports.count_done();
                     self.jobs.end(id).await;
                 }
                 Ok(false) => self.jobs.put_back(tenant, id),
@@ -87,8 +97,15 @@ impl Importer {
                 }
                 Err(error) => {
                     tracing::error!(import.id = id.0, cause = error.causes(), "import given up");
-                    if let Err(error) = imports::give_up(&scope, id).await {
-                        tracing::warn!(import.id = id.0, "it stays unfinished: {}", error.causes());
+                    match imports::give_up(&scope, id).await {
+                        Ok(()) => self.metrics.imports.count_failed(),
+                        Err(error) => {
+                            tracing::warn!(
+                                import.id = id.0,
+                                "it stays unfinished: {}",
+                                error.causes()
+                            );
+                        }
                     }
                     self.jobs.end(id).await;
                 }
@@ -96,33 +113,40 @@ impl Importer {
         }
         self.jobs.leave().await;
     }
+
+    /// Runs some batches in one transaction. Returns true if the import is finished.
+    async fn step(&mut self, scope: &Scope, id: ImportId) -> Result<bool> {
+        let Some((scope, batch)) = imports::next_batch(scope, id, self.pace.size()).await? else {
+            return Ok(true);
+        };
+        let good = || {
+            batch
+                .rows
+                .iter()
+                .filter_map(|row| row.content.as_ref().ok())
+        };
+        let known = Known::of(&scope, good()).await?;
+        let rows = batch.rows.into_iter().map(|row| checked(row, &known));
+        let batch = Batch {
+            rows: rows.collect(),
+            ..batch
+        };
+        let worked = imports::work(&scope, id, batch).await?;
+        self.pace.note(worked.held);
+        let counts = worked.counts;
+        self.metrics.imports.count_rows(Rows {
+            created: counts.created.into(),
+            updated: counts.updated.into(),
+            skipped: counts.skipped.into(),
+            failed: counts.failed.into(),
+        });
+        Ok(worked.is_done)
+    }
 }
 
 /// Waits for a moment, or until `stop`.
 async fn pause(stop: &CancellationToken) {
     let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
-}
-
-/// Runs some batches in one transaction. Returns true if the import is finished.
-async fn step(scope: &Scope, id: ImportId, pace: &mut Pace) -> Result<bool> {
-    let Some((scope, batch)) = imports::next_batch(scope, id, pace.size()).await? else {
-        return Ok(true);
-    };
-    let good = || {
-        batch
-            .rows
-            .iter()
-            .filter_map(|row| row.content.as_ref().ok())
-    };
-    let known = Known::of(&scope, good()).await?;
-    let rows = batch.rows.into_iter().map(|row| checked(row, &known));
-    let batch = Batch {
-        rows: rows.collect(),
-        ..batch
-    };
-    let worked = imports::work(&scope, id, batch).await?;
-    pace.note(worked.held);
-    Ok(worked.is_done)
 }
 
 fn checked(row: Row, known: &Known) -> Row {

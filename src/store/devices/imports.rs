@@ -268,8 +268,23 @@ pub async fn next_batch(
     Ok(Some((scope, batch)))
 }
 
+/// Number of rows by outcome.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Devices that were created.
+    pub created: u32,
+    /// Devices that were changed.
+    pub updated: u32,
+    /// Devices that existed and were left as they were.
+    pub skipped: u32,
+    /// Rows with errors.
+    pub failed: u32,
+}
+
 /// Result of processing a batch.
 pub struct Worked {
+    /// Rows of the batch.
+    pub counts: Counts,
     /// True if nothing is left of the import.
     pub is_done: bool,
     /// Duration of the transaction before its COMMIT, during which other writers waited.
@@ -281,7 +296,8 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
     scope
         .write(async |transaction| {
             let begun = Instant::now();
-            let worked = |is_done| Worked {
+            let worked = |is_done, counts| Worked {
+                counts,
                 is_done,
                 held: begun.elapsed(),
             };
@@ -294,7 +310,7 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
                 .await?
                 .ok_or_else(|| missing(id))?;
             if import.finished_at.is_some() {
-                return Ok(worked(true));
+                return Ok(worked(true, Counts::default()));
             }
             let batches = batch.first_rows.len() as u64;
             let taken = scope
@@ -305,14 +321,14 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
                 .await?;
             // Another hub has completed only some of the batches: the rest are read again.
             match taken.rows_affected {
-                0 => return Ok(worked(false)),
+                0 => return Ok(worked(false, Counts::default())),
                 taken if taken != batches => {
                     return Err(Error::overloaded("another hub is working on this import"));
                 }
                 _ => {}
             }
-            let results = write_rows(scope, &transaction, id, batch).await?;
-            bulk::insert(&transaction, results.rows, None).await?;
+            let (rows, counts) = write_rows(scope, &transaction, id, batch).await?;
+            bulk::insert(&transaction, rows, None).await?;
             let left = scope
                 .find::<device_import_batch::Entity>()
                 .filter(device_import_batch::Column::ImportId.eq(id.0))
@@ -329,26 +345,17 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
             let changed = device_import::ActiveModel {
                 updated_at: Set(now),
                 state: Set(text(state)),
-                created: Set(import.created + results.created),
-                updated: Set(import.updated + results.updated),
-                skipped: Set(import.skipped + results.skipped),
-                failed: Set(import.failed + results.failed),
+                created: Set(import.created + i64::from(counts.created)),
+                updated: Set(import.updated + i64::from(counts.updated)),
+                skipped: Set(import.skipped + i64::from(counts.skipped)),
+                failed: Set(import.failed + i64::from(counts.failed)),
                 finished_at: Set(finished_at),
                 ..Default::default()
             };
             change(scope, &transaction, id, changed).await?;
-            Ok(worked(left.is_none()))
+            Ok(worked(left.is_none(), counts))
         })
         .await
-}
-
-#[derive(Default)]
-struct Results {
-    rows: Vec<device_import_row::ActiveModel>,
-    created: i64,
-    updated: i64,
-    skipped: i64,
-    failed: i64,
 }
 
 async fn write_rows(
@@ -356,12 +363,12 @@ async fn write_rows(
     transaction: &DatabaseTransaction,
     id: ImportId,
     batch: Batch,
-) -> Result<Results> {
+) -> Result<(Vec<device_import_row::ActiveModel>, Counts)> {
     let good = batch.rows.iter().filter_map(|row| row.content.clone().ok());
     let good: Vec<NewDevice> = good.collect();
     let outcomes = batch::put(scope, transaction, &good, batch.on_existing).await?;
     let mut outcomes = outcomes.into_iter();
-    let mut results = Results::default();
+    let (mut results, mut counts) = (Vec::new(), Counts::default());
     for row in batch.rows {
         let outcome = match row.content {
             Err(error) => Outcome::Failed(error),
@@ -370,13 +377,13 @@ async fn write_rows(
                 .ok_or_else(|| Error::internal("a row without an outcome"))?,
         };
         let (count, outcome, error) = match outcome {
-            Outcome::Created => (&mut results.created, "created", None),
-            Outcome::Updated => (&mut results.updated, "updated", None),
-            Outcome::Skipped => (&mut results.skipped, "skipped", None),
-            Outcome::Failed(error) => (&mut results.failed, "failed", Some(error)),
+            Outcome::Created => (&mut counts.created, "created", None),
+            Outcome::Updated => (&mut counts.updated, "updated", None),
+            Outcome::Skipped => (&mut counts.skipped, "skipped", None),
+            Outcome::Failed(error) => (&mut counts.failed, "failed", Some(error)),
         };
         *count += 1;
-        results.rows.push(device_import_row::ActiveModel {
+        results.push(device_import_row::ActiveModel {
             tenant_id: Set(scope.tenant.0),
             import_id: Set(id.0),
             number: Set(row.number),
@@ -386,7 +393,7 @@ async fn write_rows(
             error: Set(error),
         });
     }
-    Ok(results)
+    Ok((results, counts))
 }
 
 /// Ends an import as failed after an internal error, unless another hub has finished it. Its waiting rows are

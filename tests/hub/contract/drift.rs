@@ -180,6 +180,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "error",
             "id",
+            "metrics",
             "mqtt",
             "networks",
             "outgoing",

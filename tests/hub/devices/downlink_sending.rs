@@ -189,6 +189,8 @@ async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database)
     let answered = json!({"downlinkData": "0102030405060708"});
     assert_eq!(callback(1509, true).await, answered);
     hub.downlink_gets(&queued, "sent").await;
+    let metrics = hub.get("/metrics").await.text;
+    assert!(metrics.contains("thingshub_downlinks_total{outcome=\"answered\"} 1\n"));
     let nothing = json!({"noData": true});
     assert_eq!(callback(1510, true).await, nothing, "once is enough");
     assert_eq!(callback(1511, false).await, Value::Null, "it does not ask");

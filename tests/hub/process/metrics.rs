@@ -14,6 +14,7 @@ use crate::{
     eventually, repository,
     support::{
         database::{Database, on_both_databases},
+        network_server::NetworkServer,
         server::{Answer, Hub, PASSWORD, WithJson, things_stack},
         sink::{Cue, Sink},
     },
@@ -22,6 +23,8 @@ use crate::{
 on_both_databases!(
     messages_are_counted_by_their_outcome,
     attempts_to_deliver_are_counted_by_their_outcome,
+    downlinks_are_counted_by_their_outcome,
+    imports_and_their_rows_are_counted,
     logins_and_requests_are_counted,
     only_operators_get_metrics,
     the_listener_serves_metrics_alone,
@@ -157,6 +160,84 @@ async fn attempts_to_deliver_are_counted_by_their_outcome(database: Database) {
     assert_eq!(
         counted.get("thingshub_leases_held{kind=\"integration\"}"),
         2.0
+    );
+}
+
+async fn downlinks_are_counted_by_their_outcome(database: Database) {
+    let flags = [
+        "--outgoing-allow",
+        "127.0.0.0/8",
+        "--downlink-schedule-s",
+        "0",
+    ];
+    let hub = Hub::start_with(database, &flags).await;
+    let connection = hub.connect("tts").await;
+    hub.device("d", &connection, EUI, json!({})).await;
+    // The first downlink is accepted after a failed attempt, the second one is refused for good.
+    let cues = [503, 200, 404].map(|status| (Some(status), json!({})));
+    let server = NetworkServer::start(cues.to_vec()).await;
+    let settings = json!({"type": "http", "method": "POST", "url": format!("{}/down", server.url),
+        "body": "{{payload_hex}}"});
+    hub.sends_downlinks(&connection, &settings).await;
+    let downlink = |outcome: &str| format!("thingshub_downlinks_total{{outcome=\"{outcome}\"}}");
+    let queue = async |more: Value| {
+        let mut body = json!({"payload_hex": "01", "f_port": 1});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        hub.post("devices/d/downlinks", &body).await.created()
+    };
+    let counted = async |outcome: &str| {
+        eventually("the downlink is counted", async || {
+            (Metrics::of(&hub).await.get(&downlink(outcome)) == 1.0).then_some(())
+        })
+        .await;
+    };
+    queue(json!({})).await;
+    counted("sent").await;
+    counted("retry").await;
+    queue(json!({})).await;
+    counted("failed").await;
+    hub.switch(&connection, "tts", false).await;
+    queue(json!({"expires_in_s": 1})).await;
+    counted("expired").await;
+    let metrics = Metrics::of(&hub).await;
+    let all = ["sent", "retry", "failed", "expired", "answered"];
+    let all = all.map(|outcome| metrics.get(&downlink(outcome)));
+    assert_eq!(all, [1.0, 1.0, 1.0, 1.0, 0.0]);
+}
+
+async fn imports_and_their_rows_are_counted(database: Database) {
+    let hub = Hub::start(database).await;
+    hub.device_without_address("old").await;
+    let request = hub
+        .request(Method::POST, "devices/import")
+        .bearer_auth(&hub.token)
+        .header("Content-Type", "application/octet-stream")
+        .body("id\none\ntwo\nold\nnot an id\n");
+    hub.answer(request).await.created();
+    let metrics = eventually("the import is done", async || {
+        let metrics = Metrics::of(&hub).await;
+        let done = metrics.get("thingshub_imports_total{outcome=\"done\"}");
+        (done == 1.0).then_some(metrics)
+    })
+    .await;
+    let rows = |outcome: &str| {
+        metrics.get(&format!(
+            "thingshub_import_rows_total{{outcome=\"{outcome}\"}}"
+        ))
+    };
+    assert_eq!(
+        ["created", "updated", "skipped", "failed"]
+            .map(rows)
+            .iter()
+            .sum::<f64>(),
+        4.0
+    );
+    assert_eq!([rows("created"), rows("failed")], [2.0, 1.0]);
+    assert_eq!(
+        metrics.get("thingshub_imports_total{outcome=\"failed\"}"),
+        0.0
     );
 }
 

@@ -44,8 +44,8 @@ pub enum Outcome {
     GivenUp(String),
 }
 
-/// Expires downlinks that have waited too long, unless they are being sent.
-pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
+/// Expires downlinks that have waited too long, unless they are being sent. Returns their number.
+pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<u64> {
     use downlink::Column;
     let now = scope.now();
     let found = scope
@@ -59,8 +59,9 @@ pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
         )
         .all(scope.reader())
         .await?;
+    let mut expired = 0;
     for old in found {
-        scope
+        expired += scope
             .record(async |transaction| {
                 hold_device(&transaction, old.device_key).await?;
                 let changed = scope
@@ -80,15 +81,16 @@ pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<()> {
                     let message = "a downlink waited too long";
                     telling::tell(scope, &transaction, &expired, message).await?;
                 }
-                Ok(())
+                Ok(changed.rows_affected)
             })
             .await?;
     }
-    Ok(())
+    Ok(expired)
 }
 
-/// Records the result of an attempt, unless its claim was lost or the network reported first.
-pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Result<()> {
+/// Records the result of an attempt, unless its claim was lost or the network reported first. Returns true if it was
+/// recorded.
+pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Result<bool> {
     use downlink::Column;
     let now = scope.now();
     let mut after = downlink.clone();
@@ -141,13 +143,13 @@ pub async fn settle(scope: &Scope, downlink: &Downlink, attempt: Attempt) -> Res
             if changed.rows_affected > 0 && is_over {
                 telling::tell(scope, &transaction, &after, &message).await?;
             }
-            Ok(())
+            Ok(changed.rows_affected > 0)
         })
         .await
 }
 
 /// Takes the first downlink that waits for the device's next uplink, and marks it as sent in the response to this
-/// one. A response may be lost; if the network server repeats the uplink, it gets the same downlink again.
+/// one. Downlinks that have waited too long were expired before. A response may be lost; if the network server repeats the uplink, it gets the same downlink again.
 pub async fn take_for_answer(
     scope: &Scope,
     connection: ConnectionId,
@@ -155,7 +157,6 @@ pub async fn take_for_answer(
     uplink: Uuid,
 ) -> Result<Option<Downlink>> {
     use downlink::Column;
-    expire(scope, connection).await?;
     let now = scope.now();
     scope
         .record(async |transaction| {
