@@ -205,6 +205,20 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     // A rule that has no number in the program.
     ("NUL characters", &[]),
     ("Deliveries whose outcome", &[]),
+    ("Age of uplinks", &[]),
+    ("Age of events", &[]),
+    ("Age of entries of the audit log", &[]),
+    ("Age of imports and replays", &[]),
+    ("Age of settled deliveries", &[]),
+    (
+        "Rows that retention deletes",
+        &[("housekeeping.rs", "ROWS_MAX")],
+    ),
+    ("Spans that wait", &[("traces/mod.rs", "QUEUE_MAX")]),
+    (
+        "Response of a collector",
+        &[("traces/collector.rs", "RESPONSE_MAX")],
+    ),
 ];
 
 /// One row of the table.
