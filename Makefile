@@ -21,7 +21,7 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-backup bench-import bench-retention bench-upgrade bench-sizing faults soak story record-story contract contract-long contract-mutants \
+	bench-backup bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations proxies dist test-packages dist-tools build venv linter \
@@ -87,10 +87,10 @@ bench-import: ## rows a second of an import of 100,000 devices
 	cargo build --release --locked --bin thingshub
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-import
 
-bench-retention: ## rows a second that become too old, beside uplinks, and the size of an SQLite file
-	@scripts/need rust python
+bench-retention: ## rows a second that become too old, uplinks a second meanwhile, sizes; ROWS=100000
+	@scripts/need rust python postgres
 	cargo build --release --locked --bin thingshub
-	HUB=$(abspath $(TARGET)/release/thingshub) python3 scripts/bench-retention
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-retention $(ROWS)
 
 bench-upgrade: ## seconds in which the uplinks and events of PostgreSQL get partitions; ROWS=1000000 of each
 	@scripts/need rust postgres
@@ -246,6 +246,10 @@ faults: ## KILLS=200 and FILLINGS=200 of hubs, all at once for STRESS=600 s, a s
 		THINGSHUB_TEST_SIEGE_SECONDS=$(or $(SIEGE),600) scripts/with-postgres --no-fsync \
 		cargo test --locked --test hub -- faults::kills faults::fillings faults::stress faults::siege \
 		--nocapture --test-threads 1
+
+year: build ## a year within minutes, on SQLite and PostgreSQL; DAYS=365; fails when files or memory go on growing
+	@scripts/need python postgres faketime
+	scripts/year $(DAYS)
 
 soak: build ## mixed load for SOAK_SECONDS=60; fails when memory goes on growing
 	@scripts/need python postgres
