@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Codec,
-    decode::{self, Decoded, Given},
+    decode::{self, Given},
+    decoded::{self, Decoded},
     output::{Update, texts},
     version::{Decoding, DriverVersion, Statefulness},
 };
@@ -306,7 +307,7 @@ impl Tried {
         Self {
             result: Some(returned.result),
             warnings,
-            error: error.as_ref().map(decode::failure),
+            error: error.as_ref().map(decoded::failure),
             logs: returned.logs,
             cpu_time_us: returned.cpu_time_us,
             memory_peak_bytes: Some(returned.memory_peak_bytes),
@@ -316,7 +317,7 @@ impl Tried {
 
     fn failed(error: DriverError) -> Self {
         Self {
-            error: Some(decode::failure(&error)),
+            error: Some(decoded::failure(&error)),
             cpu_time_us: error.cpu_time_us,
             logs: error.logs,
             ..Self::default()

@@ -178,6 +178,17 @@ pub fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
     }
 }
 
+#[cfg(test)]
+impl Handover {
+    /// Returns the request of a network server with an HTTP API.
+    pub fn into_request(self) -> Request {
+        match self {
+            Self::Call(request) => request,
+            Self::Publish(publication) => panic!("{publication:?} is no request"),
+        }
+    }
+}
+
 /// Example parcel for tests.
 #[cfg(test)]
 pub fn parcel() -> OutgoingDownlink {

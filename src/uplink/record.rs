@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Time,
     codec::{
-        decode::Decoded,
+        decoded::Decoded,
         output::{self, Update},
     },
     networks::{Names, Uplink},

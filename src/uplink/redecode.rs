@@ -12,7 +12,8 @@ use super::{path::UplinkPath, record, route::DeviceRoute};
 use crate::{
     clock::Time,
     codec::{
-        decode::{self, Decoded, Given},
+        decode::{self, Given},
+        decoded::{self, Decoded},
         output::{self, Update},
         version::Decoding,
     },
@@ -176,7 +177,7 @@ impl UplinkPath {
                 }
                 Err(error) => {
                     decode::was_run(&error)?;
-                    Redecoded::new(before, None, None, Some(decode::failure(&error)))
+                    Redecoded::new(before, None, None, Some(decoded::failure(&error)))
                 }
             });
         }

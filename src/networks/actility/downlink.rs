@@ -30,14 +30,24 @@ pub struct Downlinks {
 impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "as_key";
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
 
     /// Returns the request, whose query holds all parameters. The token is the hash of the unescaped query
     /// with the key appended.
-    pub fn request(
+    fn handover(
         &self,
         secrets: &Credentials,
         parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
+    ) -> Result<Handover, String> {
         let mut url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
         let mut query = vec![
             ("DevEUI", parcel.network_device_id.clone()),
@@ -64,25 +74,7 @@ impl Downlinks {
             query.push(("Token", hex::encode(Sha256::digest(signed))));
         }
         url.query_pairs_mut().extend_pairs(query);
-        Ok(Request::bare_post(url))
-    }
-}
-
-impl DownlinkNetwork for Downlinks {
-    fn tls(&self) -> Option<&TlsSettings> {
-        self.tls.as_ref()
-    }
-
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    fn handover(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        Ok(Handover::Call(Request::bare_post(url)))
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -124,7 +116,10 @@ mod tests {
         };
         let key = "46AB678CD45DF4A4E4B375EACD096ACC";
         let secrets = Credentials::default().with("as_key", key);
-        let request = network.request(&secrets, &parcel()).unwrap();
+        let request = network
+            .handover(&secrets, &parcel())
+            .unwrap()
+            .into_request();
         let query: Vec<(String, String)> = request.url.query_pairs().into_owned().collect();
         let text: Vec<String> = query
             .iter()
@@ -147,7 +142,10 @@ mod tests {
             "{}",
             request.url
         );
-        let unsigned = network.request(&Credentials::default(), &parcel()).unwrap();
+        let unsigned = network
+            .handover(&Credentials::default(), &parcel())
+            .unwrap()
+            .into_request();
         assert!(!unsigned.url.as_str().contains("Token="));
     }
 }

@@ -34,17 +34,6 @@ impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "api_token";
 
-    /// Returns the request that enqueues a downlink.
-    pub fn request(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
-        let url = self.queue(&parcel.network_device_id)?;
-        let body = json!({"queueItem": item(parcel)});
-        Ok(Request::post(url, body).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
-    }
-
     fn queue(&self, device: &str) -> Result<Url, String> {
         let device = device.to_ascii_lowercase();
         below(&self.base_url, &["api", "devices", &device, "queue"])
@@ -60,12 +49,18 @@ impl DownlinkNetwork for Downlinks {
         &self.base_url
     }
 
+    /// Returns the request that enqueues a downlink.
     fn handover(
         &self,
         secrets: &Credentials,
         parcel: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        let url = self.queue(&parcel.network_device_id)?;
+        let body = json!({"queueItem": item(parcel)});
+        let request = Request::post(url, body);
+        Ok(Handover::Call(
+            request.with(AUTHORIZATION, bearer(secrets, Self::SECRET)),
+        ))
     }
 
     /// Returns a request for a device's queue.
@@ -164,7 +159,10 @@ mod tests {
             tls: None,
         };
         let secrets = Credentials::default().with("api_token", "t");
-        let request = network.request(&secrets, &parcel()).unwrap();
+        let request = network
+            .handover(&secrets, &parcel())
+            .unwrap()
+            .into_request();
         assert_eq!(
             request.url.as_str(),
             "http://cs.example.com:8090/sub/api/devices/70b3d57ed0012345/queue"

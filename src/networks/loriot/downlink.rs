@@ -26,24 +26,6 @@ pub struct Downlinks {
 impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "token";
-
-    /// Returns the request with the command.
-    pub fn request(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
-        let url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
-        let body = json!({
-            "cmd": "tx",
-            "EUI": parcel.network_device_id,
-            "port": parcel.f_port,
-            "confirmed": parcel.confirmed,
-            "data": hex::encode(&parcel.payload),
-            "appid": self.application_id,
-        });
-        Ok(Request::post(url, body).with("Authorization", bearer(secrets, Self::SECRET)))
-    }
 }
 
 impl DownlinkNetwork for Downlinks {
@@ -55,12 +37,25 @@ impl DownlinkNetwork for Downlinks {
         &self.url
     }
 
+    /// Returns the request with the command.
     fn handover(
         &self,
         secrets: &Credentials,
         parcel: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        let url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
+        let body = json!({
+            "cmd": "tx",
+            "EUI": parcel.network_device_id,
+            "port": parcel.f_port,
+            "confirmed": parcel.confirmed,
+            "data": hex::encode(&parcel.payload),
+            "appid": self.application_id,
+        });
+        let request = Request::post(url, body);
+        Ok(Handover::Call(
+            request.with("Authorization", bearer(secrets, Self::SECRET)),
+        ))
     }
 
     /// Returns a request for the application.
@@ -100,7 +95,10 @@ mod tests {
             tls: None,
         };
         let secrets = Credentials::default().with("token", "t");
-        let request = network.request(&secrets, &parcel()).unwrap();
+        let request = network
+            .handover(&secrets, &parcel())
+            .unwrap()
+            .into_request();
         assert_eq!(
             serde_json::from_str::<Value>(&request.body).unwrap(),
             json!({"cmd": "tx", "EUI": "70B3D57ED0012345", "port": 15, "confirmed": true,

@@ -42,14 +42,24 @@ pub struct Downlinks {
 impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "api_key";
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.base_url
+    }
 
     /// Returns the request that queues a downlink. The stack's own ids of device and application are taken
     /// from the last uplink.
-    pub fn request(
+    fn handover(
         &self,
         secrets: &Credentials,
         parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
+    ) -> Result<Handover, String> {
         let application = self
             .application_id
             .as_ref()
@@ -74,25 +84,10 @@ impl Downlinks {
                 "push",
             ],
         )?;
-        Ok(Request::post(url, pushed(parcel)).with("Authorization", bearer(secrets, Self::SECRET)))
-    }
-}
-
-impl DownlinkNetwork for Downlinks {
-    fn tls(&self) -> Option<&TlsSettings> {
-        self.tls.as_ref()
-    }
-
-    fn url(&self) -> &str {
-        &self.base_url
-    }
-
-    fn handover(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        let request = Request::post(url, pushed(parcel));
+        Ok(Handover::Call(
+            request.with("Authorization", bearer(secrets, Self::SECRET)),
+        ))
     }
 
     fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -195,7 +190,7 @@ mod tests {
             tls: None,
         };
         let secrets = Credentials::default().with("api_key", "NNSXS.X");
-        let request = stack.request(&secrets, &parcel()).unwrap();
+        let request = stack.handover(&secrets, &parcel()).unwrap().into_request();
         assert_eq!(
             request.url.as_str(),
             "https://stack.example.com/api/v3/as/applications/app1/webhooks/hub/devices/dev%201/down/push"
@@ -211,7 +206,7 @@ mod tests {
             names: Default::default(),
             ..parcel()
         };
-        let error = stack.request(&secrets, &unheard).unwrap_err();
+        let error = stack.handover(&secrets, &unheard).unwrap_err();
         assert!(error.contains("application_id"), "{error}");
     }
 }
