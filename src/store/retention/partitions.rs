@@ -58,10 +58,13 @@ impl Sweep {
         if store.make_partitions(table, kept, &partitions).await? || dropped.partitions > 0 {
             partitions = store.partitions(table).await?;
         }
-        let first = partitions
-            .iter()
-            .filter_map(|partition| partition.from)
-            .min();
+        // After a change of the retention there are longer ones, whose rows would live for too long.
+        let is_short = |partition: &&Partition| {
+            let longest = length(kept) * 2;
+            partition.length().is_some_and(|length| length <= longest)
+        };
+        let first = partitions.iter().filter(is_short);
+        let first = first.filter_map(|partition| partition.from).min();
         self.dropped = kept.zip(first.and_then(time_of));
         Ok(dropped)
     }
@@ -81,8 +84,8 @@ impl Sweep {
         }
     }
 
-    /// Returns the time before which single rows are deleted, if they are kept for this time. Rows with the longest
-    /// retention go with their partition.
+    /// Returns the time before which single rows are deleted, if they are kept for this time. Younger rows with the
+    /// longest retention go with their partition.
     pub(super) fn single_before(&self, kept: TimeDelta) -> Time {
         let before = self.now - kept;
         match self.dropped {
@@ -199,6 +202,11 @@ impl Store {
 }
 
 impl Partition {
+    /// Returns the time between its ends; `None` if it has no beginning.
+    fn length(&self) -> Option<TimeDelta> {
+        Some(time_of(self.to)? - time_of(self.from?)?)
+    }
+
     /// Reads the bounds as PostgreSQL shows them; `None` for the default partition.
     fn parse(name: String, bounds: &str) -> Option<Self> {
         let (from, to) = bounds.split_once(" TO ")?;
@@ -236,12 +244,13 @@ mod tests {
     #[test]
     fn bounds_are_read() {
         let id = "019ad4c8-7800-7000-8000-000000000000";
-        let later = "019adf15-5400-7000-8000-000000000000";
+        let later = "019adf15-3000-7000-8000-000000000000";
         let parse = |bounds: &str| Partition::parse("p".to_owned(), bounds);
         let bounds = format!("FOR VALUES FROM ('{id}') TO ('{later}')");
         let partition = parse(&bounds).unwrap();
         assert_eq!(partition.from, Some(id.parse().unwrap()));
         assert_eq!(partition.to, later.parse::<Uuid>().unwrap());
+        assert_eq!(partition.length(), Some(TimeDelta::days(2)));
         let first = parse(&format!("FOR VALUES FROM (MINVALUE) TO ('{id}')")).unwrap();
         assert_eq!((first.from, first.to), (None, id.parse().unwrap()));
         assert_eq!(parse("DEFAULT"), None);

@@ -16,6 +16,8 @@ use crate::support::{
     server::{Hub, PASSWORD},
 };
 
+/// Partitions as short as those of 90 days.
+const ENDS: [i64; 6] = [130, 118, 106, 94, 82, 0];
 const EUI: &str = "AA00000000000001";
 const NAME: &str = "m0035_partitions";
 const DROPPED: &str = "thingshub_housekeeping_dropped_partitions_total";
@@ -151,15 +153,15 @@ fn id_of_days(days: i64) -> String {
     format!("{:012x}70008000000000000000", ago(days).timestamp_millis())
 }
 
-/// A hub whose uplinks are in partitions that end 110, 95, 60 and 0 days ago.
-async fn parted(database: Database) -> Hub {
+/// A hub whose uplinks are in partitions with these ends, in days ago.
+async fn parted(database: Database, ends: &[i64]) -> Hub {
     let hub = Hub::start(database).await;
     hub.device_without_address("d").await;
     hub.sql("ALTER TABLE uplinks DETACH PARTITION uplinks_before")
         .await;
     hub.sql("DROP TABLE uplinks_before").await;
-    for (from, to) in [(130, 110), (110, 95), (95, 60), (60, 0)] {
-        let (first, after) = (id_of_days(from), id_of_days(to));
+    for (from, to) in ends.iter().zip(&ends[1..]) {
+        let (first, after) = (id_of_days(*from), id_of_days(*to));
         hub.sql(&format!(
             "CREATE TABLE uplinks_{from} PARTITION OF uplinks FOR VALUES FROM ('{first}') TO ('{after}')"
         ))
@@ -199,16 +201,17 @@ async fn left(hub: &Hub, of: &[&str]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_are_made_ahead_and_dropped_when_all_is_old() {
     on_postgres(async |database: Database| {
-        let mut hub = parted(database).await;
+        let mut hub = parted(database, &ENDS).await;
         let connection = hub.connect("tts").await;
         hub.device("e", &connection, EUI, json!({})).await;
         add_uplinks(&hub, "d", 1, &[120, 119, 100, 92, 89, 10]).await;
         look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
         // The uplink of 92 days goes with its partition.
         assert_eq!(count(&hub, "uplinks").await, 3);
-        assert_eq!(left(&hub, &["uplinks_130", "uplinks_110"]).await, 0);
-        assert_eq!(left(&hub, &["uplinks_95", "uplinks_60"]).await, 2);
-        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 2);
+        let old = ["uplinks_130", "uplinks_118", "uplinks_106"];
+        assert_eq!(left(&hub, &old).await, 0);
+        assert_eq!(left(&hub, &["uplinks_94", "uplinks_82"]).await, 2);
+        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 3);
         let deleted = "thingshub_housekeeping_deleted_total{kind=\"uplinks\"}";
         assert_eq!(metric(&hub, &hub.token, deleted).await, 0);
 
@@ -225,7 +228,7 @@ async fn partitions_are_made_ahead_and_dropped_when_all_is_old() {
         let tenant = json!({"name": "first", "retention_days": 30});
         hub.put("tenants/1", &tenant).await.ok();
         look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
-        assert_eq!(left(&hub, &["uplinks_95"]).await, 0);
+        assert_eq!(left(&hub, &["uplinks_94"]).await, 0);
         assert_eq!(count(&hub, "uplinks").await, 3);
     })
     .await;
@@ -234,7 +237,7 @@ async fn partitions_are_made_ahead_and_dropped_when_all_is_old() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_keeps_longer_keeps_the_partition() {
     on_postgres(async |database: Database| {
-        let mut hub = parted(database).await;
+        let mut hub = parted(database, &ENDS).await;
         let administrator = json!({"username": "long", "password": PASSWORD});
         let body = json!({"name": "long", "administrator": administrator, "retention_days": 125});
         let tenant = hub.post("tenants", &body).await.created()["id"].clone();
@@ -246,7 +249,7 @@ async fn a_tenant_that_keeps_longer_keeps_the_partition() {
         add_uplinks(&hub, "d", 1, &[120, 100, 10]).await;
         add_uplinks(&hub, "l", long, &[120, 100, 10]).await;
         look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
-        assert_eq!(left(&hub, &["uplinks_130", "uplinks_110"]).await, 2);
+        assert_eq!(left(&hub, &["uplinks_130", "uplinks_118"]).await, 2);
         assert_eq!(count(&hub, "uplinks WHERE tenant_id = 1").await, 1);
         let of_long = format!("uplinks WHERE tenant_id = {long}");
         assert_eq!(count(&hub, &of_long).await, 3);
@@ -258,7 +261,7 @@ async fn a_tenant_that_keeps_longer_keeps_the_partition() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_transaction_delays_the_drop_and_nothing_else() {
     on_postgres(async |database: Database| {
-        let mut hub = parted(database).await;
+        let mut hub = parted(database, &ENDS).await;
         let connection = hub.connect("tts").await;
         hub.device("e", &connection, EUI, json!({})).await;
         add_uplinks(&hub, "d", 1, &[120, 10]).await;
@@ -272,6 +275,19 @@ async fn a_long_transaction_delays_the_drop_and_nothing_else() {
         look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
         assert_eq!(left(&hub, &["uplinks_130"]).await, 0);
         assert_eq!(count(&hub, "uplinks").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_long_partition_are_deleted_one_by_one() {
+    on_postgres(async |database: Database| {
+        // As it was made while there was no limit.
+        let mut hub = parted(database, &[400, 36, 0]).await;
+        add_uplinks(&hub, "d", 1, &[120, 91, 89, 20]).await;
+        look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
+        assert_eq!(count(&hub, "uplinks").await, 2);
+        assert_eq!(left(&hub, &["uplinks_400", "uplinks_36"]).await, 2);
     })
     .await;
 }
