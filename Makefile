@@ -24,7 +24,7 @@ heading = @printf '\n== %s\n' '$(1)'
 	bench-backup bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons test-operations proxies dist test-packages dist-tools build venv linter \
+	check-rust check-reasons test-operations proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -215,11 +215,17 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
 	@packaging/template >/dev/null
 	@$(MAKE) proxies
+	@$(MAKE) acme
 
 proxies: build ## the configurations of docs/operate/proxy.md, with nginx, HAProxy and Caddy in front of a hub
 	$(call heading,hub behind proxies)
 	@scripts/need python curl openssl nginx haproxy caddy
 	@scripts/check-proxies
+
+acme: build ## a certificate from an ACME server and its renewal, by certbot and the deploy hook of the page
+	$(call heading,certificates by ACME)
+	@scripts/need python openssl acme
+	@scripts/check-acme
 
 # BINARY=FILE packs a program that is built already.
 dist: BINARY = $(TARGET)/release/thingshub

@@ -159,7 +159,7 @@ impl Decoder {
             cpu_time_us,
             memory_peak_bytes: _,
         } = decoded;
-        let told = (data, new_state);
+        let reported = (data, new_state);
         let times = Times {
             uplink: time,
             plausible: self.plausible,
@@ -168,7 +168,7 @@ impl Decoder {
         match admit(
             version.schema.as_deref(),
             self.state_bytes_max,
-            told,
+            reported,
             &times,
         ) {
             Ok((returned, of_times)) => {

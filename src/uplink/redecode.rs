@@ -239,8 +239,8 @@ impl Redecoded {
             &mut changed,
         );
         // `data` lacks the times of updates and all but the latest value of a field.
-        let told = updates.as_deref().map(output::as_json);
-        if changed.is_empty() && !is_same(&before.updates.clone().into(), &told.into()) {
+        let reported = updates.as_deref().map(output::as_json);
+        if changed.is_empty() && !is_same(&before.updates.clone().into(), &reported.into()) {
             changed.push("updates".to_owned());
         }
         Self {
@@ -261,9 +261,9 @@ impl Redecoded {
     fn rewritten(&self, route: &DeviceRoute) -> Rewritten {
         let (before, updates) = (self.before.clone(), self.updates.as_deref());
         let mut former_times = vec![before.time];
-        let told = before.updates.as_ref().and_then(Value::as_array);
-        let told = told.into_iter().flatten();
-        former_times.extend(told.filter_map(|update| {
+        let reported = before.updates.as_ref().and_then(Value::as_array);
+        let reported = reported.into_iter().flatten();
+        former_times.extend(reported.filter_map(|update| {
             let time = update.get("timestamp")?.as_str()?;
             time.parse::<Time>().ok()
         }));

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::networks::{
-    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Told, Uplink},
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Report, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
@@ -65,7 +65,7 @@ impl UplinkNetwork for Uplinks {
         Ok(Event::News(News {
             names: names(document),
             time: at(document, time).and_then(instant),
-            ..News::new(dev_eui(document, device), told(kind, document))
+            ..News::new(dev_eui(document, device), report(kind, document))
         }))
     }
 }
@@ -89,26 +89,26 @@ fn is_join(document: &Value) -> bool {
     has("rawJoinRequest") || !(has("payload_hex") || has("FCntUp"))
 }
 
-fn told(kind: String, document: &Value) -> Told {
+fn report(kind: String, document: &Value) -> Report {
     let notifies_of = |name: &str| {
         let notice = at(document, "Type").and_then(Value::as_str);
         kind == "DevEUI_notification" && notice.is_some_and(|n| n.eq_ignore_ascii_case(name))
     };
     match kind.as_str() {
-        "DevEUI_downlink_Sent" => Told::Downlink(downlink(document, sent_or_not(document))),
+        "DevEUI_downlink_Sent" => Report::Downlink(downlink(document, sent_or_not(document))),
         "DevEUI_downlink_Rejected" => {
             let why = "ThingPark rejected the downlink".to_owned();
-            Told::Downlink(downlink(document, DownlinkState::Failed(why)))
+            Report::Downlink(downlink(document, DownlinkState::Failed(why)))
         }
-        "DevEUI_location" => device_place(document).unwrap_or(Told::Other { kind }),
-        LOCATION_ENGINE => engine_place(document).unwrap_or(Told::Other { kind }),
-        _ if kind == "DevEUI_uplink" || notifies_of("join") => Told::Join {
+        "DevEUI_location" => device_place(document).unwrap_or(Report::Other { kind }),
+        LOCATION_ENGINE => engine_place(document).unwrap_or(Report::Other { kind }),
+        _ if kind == "DevEUI_uplink" || notifies_of("join") => Report::Join {
             dev_addr: at(document, "DevAddr").and_then(text),
         },
         _ if notifies_of("devstatusans") => {
             lorawan::status(at(document, "Var1"), at(document, "Var2"))
         }
-        _ => Told::Other { kind },
+        _ => Report::Other { kind },
     }
 }
 
@@ -180,17 +180,17 @@ fn uplink(document: &Value, network_device_id: String) -> Result<Uplink, Malform
     Ok(uplink.heard_at(ReportedTime::first([at(document, "Time")], instant)))
 }
 
-fn device_place(document: &Value) -> Option<Told> {
+fn device_place(document: &Value) -> Option<Report> {
     place(document, "DevLAT", "DevLON", "DevAlt", "DevLocRadius")
 }
 
 /// Returns the position that the location engine computed; it is a list of longitude, latitude and
 /// altitude.
-fn engine_place(document: &Value) -> Option<Told> {
+fn engine_place(document: &Value) -> Option<Report> {
     let coordinate = |index: usize| number(at(document, "coordinates")?.get(index)?);
     let (longitude, latitude) = (coordinate(0)?, coordinate(1)?);
     let is_on_map = longitude.abs() <= 180.0 && latitude.abs() <= 90.0;
-    is_on_map.then(|| Told::Location {
+    is_on_map.then(|| Report::Location {
         latitude,
         longitude,
         altitude_m: coordinate(2),

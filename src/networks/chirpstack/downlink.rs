@@ -53,10 +53,10 @@ impl DownlinkNetwork for Downlinks {
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        let url = self.queue(&parcel.network_device_id)?;
-        let body = json!({"queueItem": item(parcel)});
+        let url = self.queue(&downlink.network_device_id)?;
+        let body = json!({"queueItem": item(downlink)});
         let request = Request::post(url, body);
         Ok(Handover::Call(
             request.with(AUTHORIZATION, bearer(secrets, Self::SECRET)),
@@ -93,18 +93,18 @@ pub struct BrokerDownlinks {
 impl BrokerDownlinks {
     /// Returns the message that enqueues a downlink. The queue item gets the downlink's id, by which later
     /// messages refer to it.
-    pub fn publication(&self, parcel: &OutgoingDownlink) -> Result<Publication, String> {
+    pub fn publication(&self, downlink: &OutgoingDownlink) -> Result<Publication, String> {
         let application = self
             .application_id
             .as_ref()
-            .or(parcel.names.application.as_ref())
+            .or(downlink.names.application.as_ref())
             .ok_or("the application's id is not known: set the connection's application_id, or wait for an uplink")?;
         let application = topic_level("the application's id", application)?;
-        let device = parcel.network_device_id.to_ascii_lowercase();
+        let device = downlink.network_device_id.to_ascii_lowercase();
         let device = topic_level("the device's id", &device)?;
         let topic = format!("application/{application}/device/{device}/command/down");
-        let mut command = item(parcel);
-        command["id"] = parcel.id.to_string().into();
+        let mut command = item(downlink);
+        command["id"] = downlink.id.to_string().into();
         command["devEui"] = device.into();
         Ok(Publication::json(topic, &command))
     }
@@ -122,8 +122,8 @@ impl DownlinkNetwork for BrokerDownlinks {
         true
     }
 
-    fn handover(&self, _: &Credentials, parcel: &OutgoingDownlink) -> Result<Handover, String> {
-        self.publication(parcel).map(Handover::Publish)
+    fn handover(&self, _: &Credentials, downlink: &OutgoingDownlink) -> Result<Handover, String> {
+        self.publication(downlink).map(Handover::Publish)
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -131,26 +131,26 @@ impl DownlinkNetwork for BrokerDownlinks {
     }
 
     /// Returns the id of the queue item, which is the downlink's id.
-    fn read_answer(&self, parcel: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, downlink: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
         Ok(Taken {
-            reference: Some(parcel.id.to_string()),
+            reference: Some(downlink.id.to_string()),
         })
     }
 }
 
 /// Returns the item for the device's queue.
-fn item(parcel: &OutgoingDownlink) -> Value {
+fn item(downlink: &OutgoingDownlink) -> Value {
     json!({
-        "confirmed": parcel.confirmed,
-        "data": STANDARD.encode(&parcel.payload),
-        "fPort": parcel.f_port,
+        "confirmed": downlink.confirmed,
+        "data": STANDARD.encode(&downlink.payload),
+        "fPort": downlink.f_port,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     #[test]
     fn a_downlink_is_enqueued() {
@@ -160,7 +160,7 @@ mod tests {
         };
         let secrets = Credentials::default().with("api_token", "t");
         let request = network
-            .handover(&secrets, &parcel())
+            .handover(&secrets, &example_downlink())
             .unwrap()
             .into_request();
         assert_eq!(
@@ -179,7 +179,7 @@ mod tests {
             json!({"queueItem": {"confirmed": true, "data": "vu8=", "fPort": 15}})
         );
         let taken = network
-            .read_answer(&parcel(), &json!({"id": "b6a"}))
+            .read_answer(&example_downlink(), &json!({"id": "b6a"}))
             .unwrap();
         assert_eq!(taken.reference.as_deref(), Some("b6a"));
     }

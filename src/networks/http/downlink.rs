@@ -73,12 +73,12 @@ impl DownlinkNetwork for Downlinks {
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
         // Checked again because the settings may have been stored before this rule existed.
-        let url = template::fill_in_url(&self.url, parcel)?;
+        let url = template::fill_in_url(&self.url, downlink)?;
         let body = match &self.body {
-            Some(body) => template::fill_in(body, parcel, Place::Json)?,
+            Some(body) => template::fill_in(body, downlink, Place::Json)?,
             None => String::new(),
         };
         let content_type = self.content_type.as_deref().unwrap_or("application/json");
@@ -119,7 +119,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     fn template(url: &str, body: &str) -> Downlinks {
         Downlinks {
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(template.check(), Ok(()));
         let secrets = Credentials::default().with("authorization", "Basic x");
         let request = template
-            .handover(&secrets, &parcel())
+            .handover(&secrets, &example_downlink())
             .unwrap()
             .into_request();
         assert_eq!(
@@ -170,7 +170,7 @@ mod tests {
         );
         let unheard = OutgoingDownlink {
             names: Default::default(),
-            ..parcel()
+            ..example_downlink()
         };
         let filled =
             template("https://x/{{device}}", "").handover(&Credentials::default(), &unheard);

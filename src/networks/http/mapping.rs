@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::networks::{
     device_id::fold_network_device_id,
-    event::{Event, News, Radio, Told, Uplink},
+    event::{Event, News, Radio, Report, Uplink},
     http::pointer::find,
     http::radio::RadioMapping,
     malformed::Malformed,
@@ -108,17 +108,17 @@ impl Mapping {
     pub fn parse(&self, incoming: Incoming<'_>) -> Result<Event, Malformed> {
         let body = incoming.body;
         let time = |value: &Value| instant(value).or_else(|| unix_time(value));
-        let told = self.time_pointer.as_deref();
-        let told = told.and_then(|pointer| find(body, pointer));
-        let told = ReportedTime::first([told.as_deref()], time);
+        let reported = self.time_pointer.as_deref();
+        let reported = reported.and_then(|pointer| find(body, pointer));
+        let reported = ReportedTime::first([reported.as_deref()], time);
         // A message without a payload is not an uplink, but a join, an acknowledgement, or a cloud service's
         // request to confirm the webhook.
         let Some(sent) = find(body, &self.payload_pointer) else {
             let kind = crate::networks::event::UNNAMED.to_owned();
             let device = device_id(body, &self.device_id_pointer).ok();
             return Ok(Event::News(News {
-                time: told.time,
-                ..News::new(device, Told::Other { kind })
+                time: reported.time,
+                ..News::new(device, Report::Other { kind })
             }));
         };
         let uplink = Uplink {
@@ -132,7 +132,7 @@ impl Mapping {
                 .map_or_else(Radio::default, |radio| radio.read(body)),
             ..Uplink::default()
         };
-        Ok(Event::uplink(uplink.heard_at(told)))
+        Ok(Event::uplink(uplink.heard_at(reported)))
     }
 
     fn leads_into_first_item(&self) -> bool {

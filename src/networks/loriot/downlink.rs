@@ -41,15 +41,15 @@ impl DownlinkNetwork for Downlinks {
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
         let url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
         let body = json!({
             "cmd": "tx",
-            "EUI": parcel.network_device_id,
-            "port": parcel.f_port,
-            "confirmed": parcel.confirmed,
-            "data": hex::encode(&parcel.payload),
+            "EUI": downlink.network_device_id,
+            "port": downlink.f_port,
+            "confirmed": downlink.confirmed,
+            "data": hex::encode(&downlink.payload),
             "appid": self.application_id,
         });
         let request = Request::post(url, body);
@@ -85,7 +85,7 @@ impl DownlinkNetwork for Downlinks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     #[test]
     fn the_command_is_posted() {
@@ -96,7 +96,7 @@ mod tests {
         };
         let secrets = Credentials::default().with("token", "t");
         let request = network
-            .handover(&secrets, &parcel())
+            .handover(&secrets, &example_downlink())
             .unwrap()
             .into_request();
         assert_eq!(
@@ -105,18 +105,21 @@ mod tests {
                 "data": "beef", "appid": "be7a0000"})
         );
         let taken = network.read_answer(
-            &parcel(),
+            &example_downlink(),
             &json!({"cmd": "tx", "success": "enqueued", "seqdn": 8}),
         );
         assert_eq!(taken.unwrap().reference.as_deref(), Some("8"));
         assert!(
             network
-                .read_answer(&parcel(), &json!({"cmd": "tx", "success": "enqueued"}))
+                .read_answer(
+                    &example_downlink(),
+                    &json!({"cmd": "tx", "success": "enqueued"})
+                )
                 .is_ok()
         );
         assert!(
             network
-                .read_answer(&parcel(), &json!({"error": "no such device"}))
+                .read_answer(&example_downlink(), &json!({"error": "no such device"}))
                 .is_err()
         );
     }

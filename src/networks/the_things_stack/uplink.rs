@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::networks::{
     downlink::CORRELATION_PREFIX,
-    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Report, Uplink},
     lorawan::{best, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
@@ -46,7 +46,7 @@ impl UplinkNetwork for Uplinks {
             time: at(message, "received_at")
                 .or_else(|| at(body, "received_at"))
                 .and_then(instant),
-            ..News::new(dev_eui(body, DEV_EUI), told(kind, body, message))
+            ..News::new(dev_eui(body, DEV_EUI), report(kind, body, message))
         }))
     }
 }
@@ -69,14 +69,14 @@ fn other_kind(body: &Value) -> Option<(&str, &Value)> {
     objects.next().or_else(|| others().next())
 }
 
-fn told(kind: &str, body: &Value, message: &Value) -> Told {
-    let downlink = |message, state| Told::Downlink(downlink(body, message, state));
-    let other = || Told::Other {
+fn report(kind: &str, body: &Value, message: &Value) -> Report {
+    let downlink = |message, state| Report::Downlink(downlink(body, message, state));
+    let other = || Report::Other {
         kind: text(&Value::from(kind))
             .unwrap_or_else(|| crate::networks::event::UNNAMED.to_owned()),
     };
     match kind {
-        "join_accept" => Told::Join {
+        "join_accept" => Report::Join {
             dev_addr: at(body, "end_device_ids.dev_addr").and_then(text),
         },
         "downlink_queued" => downlink(message, DownlinkState::Queued),
@@ -200,8 +200,8 @@ fn radio(body: &Value, message: &Value) -> Radio {
 }
 
 /// Parses the last reported battery level; an absent value is zero.
-fn battery_percent(told: &Value) -> Option<f64> {
-    let charge = at(told, "value").map_or(Some(0.0), number)?;
+fn battery_percent(report: &Value) -> Option<f64> {
+    let charge = at(report, "value").map_or(Some(0.0), number)?;
     (0.0..=100.0).contains(&charge).then_some(charge)
 }
 

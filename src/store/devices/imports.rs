@@ -282,7 +282,7 @@ pub struct Counts {
 }
 
 /// Result of processing a batch.
-pub struct Worked {
+pub struct BatchResult {
     /// Rows of the batch.
     pub counts: Counts,
     /// True if nothing is left of the import.
@@ -292,11 +292,11 @@ pub struct Worked {
 }
 
 /// Imports a batch in one transaction. Skips work that another hub has completed meanwhile.
-pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
+pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<BatchResult> {
     scope
         .write(async |transaction| {
             let begun = Instant::now();
-            let worked = |is_done, counts| Worked {
+            let worked = |is_done, counts| BatchResult {
                 counts,
                 is_done,
                 held: begun.elapsed(),

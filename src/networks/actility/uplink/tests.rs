@@ -43,7 +43,7 @@ fn reads_uplinks_with_numbers_as_text_and_as_numbers() {
 fn a_join_has_no_payload() {
     let news = as_news(parse(&sample("actility_thingpark_join.json")));
     assert_eq!(news.network_device_id.as_deref(), Some("0018B20000000B20"));
-    assert_eq!(news.told, Told::Join { dev_addr: None });
+    assert_eq!(news.report, Report::Join { dev_addr: None });
     // A frame with a counter and without a payload is an uplink.
     let body = json!({"DevEUI_uplink": {"DevEUI": "0018b20000000b20", "FCntUp": "7"}});
     let uplink = as_uplink(parse(&body));
@@ -56,9 +56,9 @@ fn a_join_has_no_payload() {
 
 #[test]
 fn reads_what_else_it_sends() {
-    let told = |body: Value| as_news(parse(&body)).told;
+    let report = |body: Value| as_news(parse(&body)).report;
     let sent = sample("actility_downlink_sent.json");
-    let Told::Downlink(news) = told(sent.clone()) else {
+    let Report::Downlink(news) = report(sent.clone()) else {
         panic!("no downlink");
     };
     assert_eq!(
@@ -69,15 +69,15 @@ fn reads_what_else_it_sends() {
     failed["DevEUI_downlink_Sent"]["DeliveryStatus"] = json!("0");
     failed["DevEUI_downlink_Sent"]["DeliveryFailedCause2"] = json!("B0");
     failed["DevEUI_downlink_Sent"]["CorrelationID"] = json!("00000000000000a1");
-    let Told::Downlink(news) = told(failed) else {
+    let Report::Downlink(news) = report(failed) else {
         panic!("no downlink");
     };
     let why = "ThingPark could not send the downlink (RX1: cause C0, RX2: cause B0)";
     assert_eq!(news.state, DownlinkState::Failed(why.to_owned()));
     assert_eq!(news.network_reference.as_deref(), Some("00000000000000a1"));
     assert_eq!(
-        told(sample("actility_location.json")),
-        Told::Location {
+        report(sample("actility_location.json")),
+        Report::Location {
             latitude: 51.907_218,
             longitude: 4.489_303,
             altitude_m: Some(0.0),
@@ -85,21 +85,21 @@ fn reads_what_else_it_sends() {
         }
     );
     let notice = |kind: &str| {
-        told(
+        report(
             json!({"DevEUI_notification": {"DevEUI": "0018B20000000B20", "Type": kind,
             "Var1": "254", "Var2": "-7"}}),
         )
     };
     assert_eq!(
         notice("devstatusans"),
-        Told::Status {
+        Report::Status {
             battery_percent: Some(100.0),
             battery_v: None,
             external_power: Some(false),
             margin_db: Some(-7.0)
         }
     );
-    assert_eq!(notice("join"), Told::Join { dev_addr: None });
+    assert_eq!(notice("join"), Report::Join { dev_addr: None });
     for (kind, body) in [
         (
             "DevEUI_multicast_summary",
@@ -111,7 +111,7 @@ fn reads_what_else_it_sends() {
         ("unnamed", json!({})),
     ] {
         let kind = kind.to_owned();
-        assert_eq!(told(body), Told::Other { kind });
+        assert_eq!(report(body), Report::Other { kind });
     }
 }
 

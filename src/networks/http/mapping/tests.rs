@@ -115,9 +115,9 @@ fn reads_times_in_all_forms() {
         (json!(1_512_814_827.25), "2017-12-09T10:20:27.25Z"),
         (json!(0), "1970-01-01T00:00:00Z"),
     ] {
-        let told = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
+        let reported = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
         assert_eq!(
-            told.expect("a time").time,
+            reported.expect("a time").time,
             instant(&json!(wanted)),
             "{value}"
         );
@@ -130,10 +130,10 @@ fn reads_times_in_all_forms() {
         json!("NaN"),
         json!(true),
     ] {
-        let told = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
-        let told = told.expect("no measurement is lost to its time");
-        assert_eq!(told.time, None, "{value}");
-        assert!(told.radio.reported_time.is_some(), "{value}");
+        let reported = read(&mapping(), &json!({"id": "x", "data": "", "at": value}));
+        let reported = reported.expect("no measurement is lost to its time");
+        assert_eq!(reported.time, None, "{value}");
+        assert!(reported.radio.reported_time.is_some(), "{value}");
     }
 }
 

@@ -81,10 +81,10 @@ fn reads_what_else_it_sends() {
     assert_eq!(news.network_device_id.as_deref(), Some("0004A30B001C0530"));
     assert_eq!(news.time, time("2020-02-17T07:49:09.736532Z"));
     let dev_addr = Some("01497ECC".to_owned());
-    assert_eq!(news.told, Told::Join { dev_addr });
+    assert_eq!(news.report, Report::Join { dev_addr });
 
-    let downlink = |body: &Value| match as_news(parse(body)).told {
-        Told::Downlink(news) => news,
+    let downlink = |body: &Value| match as_news(parse(body)).report {
+        Report::Downlink(news) => news,
         other => panic!("no downlink: {other:?}"),
     };
     let body = sample("ttn_v3_downlink_ack.json");
@@ -112,13 +112,13 @@ fn reads_what_else_it_sends() {
     let why = "application downlink payload is too long".to_owned();
     assert_eq!(downlink(&body).state, DownlinkState::Failed(why));
 
-    let told = |body| as_news(parse(&body)).told;
+    let report = |body| as_news(parse(&body)).report;
     let located = json!({"location_solved": {"location":
         {"latitude": 50.1, "longitude": -8.7, "altitude": 10, "accuracy": 30}}});
     let (altitude_m, accuracy_m) = (Some(10.0), Some(30.0));
     assert_eq!(
-        told(located),
-        Told::Location {
+        report(located),
+        Report::Location {
             latitude: 50.1,
             longitude: -8.7,
             altitude_m,
@@ -140,7 +140,7 @@ fn reads_what_else_it_sends() {
     ] {
         assert_eq!(as_news(parse(&body)).network_device_id, None);
         let kind = kind.to_owned();
-        assert_eq!(told(body), Told::Other { kind });
+        assert_eq!(report(body), Report::Other { kind });
     }
 }
 
@@ -176,13 +176,13 @@ fn left_out_members_are_zero() {
     assert_eq!((radio.bandwidth, radio.spread_factor), (Some(813), None));
     assert_eq!(radio.receptions.len(), 4);
 
-    for (told, percent) in [
+    for (report, percent) in [
         (json!({"f_cnt": 1, "value": 63.5}), Some(63.5)),
         (json!({"f_cnt": 1}), Some(0.0)),
         (json!({"value": "full"}), None),
         (Value::Null, None),
     ] {
-        let radio = parse(with("last_battery_percentage", told)).radio;
+        let radio = parse(with("last_battery_percentage", report)).radio;
         assert_eq!(radio.battery_percent, percent);
     }
 
