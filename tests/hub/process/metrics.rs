@@ -227,14 +227,9 @@ async fn imports_and_their_rows_are_counted(database: Database) {
             "thingshub_import_rows_total{{outcome=\"{outcome}\"}}"
         ))
     };
-    assert_eq!(
-        ["created", "updated", "skipped", "failed"]
-            .map(rows)
-            .iter()
-            .sum::<f64>(),
-        4.0
-    );
-    assert_eq!([rows("created"), rows("failed")], [2.0, 1.0]);
+    // Without more said, a row of a device that exists fails.
+    let counted = ["created", "updated", "skipped", "failed"].map(rows);
+    assert_eq!(counted, [2.0, 0.0, 0.0, 2.0]);
     assert_eq!(
         metrics.get("thingshub_imports_total{outcome=\"failed\"}"),
         0.0
