@@ -271,6 +271,7 @@ RULES = [
     (r"delete_.*", r" is in use by ", "the state of other resources"),
     (r"(create|update)_.*|list_devices|follow_events", r"^selector: ", "a grammar, and no regular language"),
     (r"export_devices", r"^selector: ", "a grammar, and no regular language"),
+    (r"(list|export)_rows.*", r"^filter: ", "a grammar, and the columns of the data table"),
     (r"create_device_bulk_change", r"^action\.labels\[\d+\]: must be letters ", "patterns that all languages read alike know ASCII's letters alone"),
     (r"create_device_bulk_change", r"^action\.labels: a device has at most ", "the state of the devices"),
     (r"create_device", r"^id: must not be import, export or bulk", "a pattern that excludes words is not worth its reading"),
@@ -313,7 +314,7 @@ RULES = [
     (r"resend_delivery", r" is already queued$", "the state of the delivery"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "patterns that all languages read alike know ASCII's letters alone"),
-    (r"(list|export|delete)_rows|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay", r"^to: must not be before from$", "two values that must fit each other"),
+    (r"(list|export|delete)_rows.*|list_device_uplinks|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay", r"^to: must not be before from$", "two values that must fit each other"),
     (r"create_uplink", r"^(?!id|query parameter(?! .event))", "the body is the network server's, in the form of the connection's type"),
 ]
 

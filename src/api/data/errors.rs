@@ -42,10 +42,11 @@ pub const ERRORS: &[DeclaredError] = &[
     DeclaredError {
         operations: &["list_rows", "export_rows"],
         reason: Reason::Invalid,
-        cause: "A query parameter breaks its rule, `to` is before `from`, or `cursor` belongs to other filters, \
-                another table or the other of the two formats. A `device_id` that no device has is no error: the \
-                result has no rows.",
-        message: "to: must not be before from",
+        cause: "A query parameter breaks its rule, `to` is before `from`, `filter` names a column that the data table \
+                does not have or compares it with a value of another type, or `cursor` belongs to other filters, \
+                another table or another format. A `device_id` that no device has is no error: the result has no \
+                rows.",
+        message: "filter: temperature: must be compared with a number",
     },
     DeclaredError {
         operations: &["delete_rows"],

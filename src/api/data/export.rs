@@ -1,6 +1,6 @@
 //! Export of all rows of a data table as one CSV file, read from the store page by page.
 //!
-//! It ends with the row that was the last one at its beginning, so that it ends even if devices keep sending.
+//! It has no rows after the one that was the last at its beginning, so that it ends even if devices keep sending.
 //! An error closes the connection instead of ending the file, so a file that ends regularly is complete.
 
 use std::collections::BTreeSet;
@@ -36,6 +36,7 @@ struct Export {
     scope: Scope,
     table: DataTableId,
     filter: RowFilter,
+    newest_first: bool,
     after: Option<Place<Uuid>>,
     stage: Stage,
 }
@@ -59,6 +60,7 @@ pub async fn export(
     scope: &Scope,
     table: DataTable<Column>,
     mut filter: RowFilter,
+    newest_first: bool,
     after: Option<Place<Uuid>>,
 ) -> Result<PoemBody, Error> {
     filter.until = data::last_place(scope, table.id, &filter).await?;
@@ -71,6 +73,7 @@ pub async fn export(
         scope: scope.clone(),
         table: table.id,
         filter,
+        newest_first,
         after,
         stage,
     };
@@ -200,7 +203,14 @@ impl Export {
             after,
             ..Stretch::first(AT_ONCE)
         };
-        data::rows(&self.scope, self.table, &self.filter, &stretch).await
+        data::rows(
+            &self.scope,
+            self.table,
+            &self.filter,
+            self.newest_first,
+            &stretch,
+        )
+        .await
     }
 }
 

@@ -1,15 +1,18 @@
 //! Data tables and their rows.
 
+pub mod conditions;
+
 use std::time::Instant;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::conditions::ValueCondition;
 use super::entities::{data_table, data_table_row};
 use crate::{
     clock::{self, Time},
@@ -92,7 +95,9 @@ pub struct RowFilter {
     pub device_id: Option<String>,
     /// Period of the rows.
     pub span: Span,
-    /// Place after which no rows are returned.
+    /// Conditions on the values.
+    pub values: Vec<ValueCondition>,
+    /// Place after which no rows are returned, in ascending order.
     pub until: Option<Place<Uuid>>,
 }
 
@@ -217,16 +222,17 @@ async fn lock(
         .await
 }
 
-/// Returns a page of the rows by time, oldest first.
+/// Returns a page of the rows by time.
 pub async fn rows(
     scope: &Scope,
     id: DataTableId,
     filter: &RowFilter,
+    newest_first: bool,
     stretch: &Stretch<Uuid>,
 ) -> Result<Page<Row, Place<Uuid>>> {
     let query = filtered(scope, id, filter)?;
     let total = listing::total(scope, &query, stretch).await?;
-    let found = by_time(false)
+    let found = by_time(newest_first)
         .of(query, stretch)?
         .all(scope.reader())
         .await?;
@@ -316,6 +322,10 @@ fn filtered(
     }
     if let Some(to) = filter.span.to {
         query = query.filter(Column::Ts.lt(to));
+    }
+    let backend = scope.reader().get_database_backend();
+    for condition in &filter.values {
+        query = query.filter(condition.sql(backend));
     }
     match &filter.until {
         Some(until) => Ok(query.filter(by_time(false).up_to(until)?)),

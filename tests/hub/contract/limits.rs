@@ -75,6 +75,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "Conditions in `filter`",
+        &[("api/data/filter.rs", "CONDITIONS_MAX")],
+    ),
+    (
         "Drivers that are exported",
         &[
             ("api/drivers/archives.rs", "EXPORTS_MAX"),

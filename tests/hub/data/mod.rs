@@ -3,3 +3,5 @@
 mod deleted_rows;
 mod measurements;
 mod retention;
+mod row_queries;
+mod spans;
