@@ -19,7 +19,7 @@ pub struct Column {
     pub kind: ColumnType,
     /// Unit of the values, for display. Must not contain control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<Name>,
+    pub unit: Option<Name>,
 }
 
 /// Type of a field: `number`, `text`, `boolean`, or `json` for any value.

@@ -32,6 +32,8 @@ pub const ERRORS: &[DeclaredError] = &[
             "delete_data_table",
             "list_rows",
             "export_rows",
+            "export_rows_ndjson",
+            "export_rows_parquet",
             "delete_rows",
         ],
         reason: Reason::NotFound,
@@ -40,7 +42,12 @@ pub const ERRORS: &[DeclaredError] = &[
     },
     // Rows.
     DeclaredError {
-        operations: &["list_rows", "export_rows"],
+        operations: &[
+            "list_rows",
+            "export_rows",
+            "export_rows_ndjson",
+            "export_rows_parquet",
+        ],
         reason: Reason::Invalid,
         cause: "A query parameter breaks its rule, `to` is before `from`, `filter` names a column that the data table \
                 does not have or compares it with a value of another type, or `cursor` belongs to other filters, \

@@ -3,6 +3,7 @@
 pub(super) mod columns;
 pub(super) mod errors;
 pub(super) mod export;
+pub(super) mod exports;
 pub(super) mod filter;
 pub(super) mod row_query;
 pub(super) mod rows;

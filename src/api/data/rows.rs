@@ -1,7 +1,5 @@
 //! Rows of data tables.
 
-use std::collections::BTreeSet;
-
 use poem::{Result, http::Uri};
 use poem_openapi::{
     Object, OpenApi,
@@ -11,9 +9,9 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        data::{columns::Column, export, row_query::RowQuery},
+        data::{columns::Column, row_query::RowQuery},
         http::{
-            answer::{Csv, Found},
+            answer::Found,
             caller::Caller,
             page::{Cursor, Listed, Window},
             span::{self, PointInTime},
@@ -21,17 +19,16 @@ use crate::{
         },
         tag::Tag,
     },
-    error::Error,
     hub::data::delete_rows,
     id::DataTableId,
-    store::data::{self, DataTable, Row, RowFilter},
+    store::data::{self, Row, RowFilter},
     text::DeviceId,
 };
 
 /// Row of a data table: the fields of an uplink, or of one time of an uplink.
 #[derive(Object, Serialize)]
 #[oai(rename = "Row")]
-struct RowView {
+pub struct RowView {
     /// Time of the values: the time that the driver returned with them, otherwise the time at which the network
     /// received the uplink, or the hub if the network did not report a time.
     time: Timestamp,
@@ -93,53 +90,6 @@ impl DataTableRowsApi {
         Ok(window.answer(page, RowView::from)?)
     }
 
-    /// Export rows as CSV
-    ///
-    /// Returns the rows of a data table as a CSV file in ascending or descending order of time. The header line has `time`,
-    /// `device_id` and the columns; for a data table without columns, it has all fields of the exported rows. Text
-    /// that a spreadsheet would take for a formula starts with an apostrophe.
-    ///
-    /// Without `limit`, the file has all rows that exist when the export begins. With `limit`, it has one page, and
-    /// the `Link` header has the URL of the next one. After an error the hub closes the connection before the end
-    /// of the response, so a response that ends regularly is complete.
-    ///
-    /// Fails with 400 if `to` is before `from` or `filter` does not fit the columns of the data table, and with 404 if
-    /// the data table does not exist.
-    #[oai(
-        path = "/data-tables/:id/rows.csv",
-        method = "get",
-        operation_id = "export_rows"
-    )]
-    async fn rows_csv(
-        &self,
-        caller: Caller,
-        /// Unique identifier of the data table.
-        id: Path<Id>,
-        query: RowQuery,
-        /// Maximum number of rows; all rows if omitted.
-        limit: Query<Option<Limit>>,
-        /// Position after which the rows start: the cursor in the `Link` header of the previous page.
-        cursor: Query<Option<Cursor>>,
-        uri: &Uri,
-    ) -> Result<Csv> {
-        let scope = caller.scope();
-        let is_whole = limit.0.is_none();
-        let window = Window::new(uri, limit.0, cursor.0, None)?;
-        let table = data::get::<Column>(scope, DataTableId(**id)).await?;
-        let (filter, newest_first) = (query.filter(&table)?, query.is_newest_first());
-        if is_whole {
-            let after = window.stretch.after;
-            let body = export::export(scope, table, filter, newest_first, after).await?;
-            return Ok(Csv { body, next: None });
-        }
-        let page = data::rows(scope, table.id, &filter, newest_first, &window.stretch).await?;
-        let next = page.next.map(|place| window.next(place)).transpose()?;
-        Ok(Csv {
-            body: csv(&table, &page.items)?.into(),
-            next: next.map(|next| next.path),
-        })
-    }
-
     /// Delete a data table's rows
     ///
     /// Deletes the rows before a time, of all devices or of one. Filters are combined with AND. The definition of the
@@ -181,19 +131,6 @@ impl DataTableRowsApi {
             is_complete: deleted.is_complete,
         }))
     }
-}
-
-/// Returns a page of rows as CSV, with a header line for these rows.
-fn csv(table: &DataTable<Column>, rows: &[Row]) -> Result<String, Error> {
-    let paths = match &table.provisioned.columns {
-        Some(columns) => export::paths(columns),
-        None => {
-            let names = rows.iter().flat_map(|row| row.data.keys().cloned());
-            names.collect::<BTreeSet<_>>().into_iter().collect()
-        }
-    };
-    let header = export::header(&paths)?;
-    Ok(header + &export::lines(&paths, rows)?)
 }
 
 impl From<Row> for RowView {

@@ -9,7 +9,7 @@
 //!   `failure.rs`, `idempotency.rs`, `tasks.rs`
 //! - Requests: `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
-//! - Responses, and objects that several resources share: `answer.rs`, `page.rs`, `parameters.rs`, `paging.rs`,
+//! - Responses, and objects that several resources share: `answer.rs`, `compression.rs`, `page.rs`, `parameters.rs`, `paging.rs`,
 //!   `sort.rs`, `span.rs`, `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
 
 pub(super) mod activity;
@@ -20,6 +20,7 @@ pub(super) mod body_room;
 pub(super) mod bounds;
 pub(super) mod caller;
 pub(super) mod client;
+pub(super) mod compression;
 pub(super) mod connection;
 pub(super) mod cross_origin;
 pub(super) mod csv_guard;

@@ -124,6 +124,8 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("get_data_table", DataTables, Read),
     ("list_rows", DataTables, Read),
     ("export_rows", DataTables, Read),
+    ("export_rows_ndjson", DataTables, Read),
+    ("export_rows_parquet", DataTables, Read),
     ("create_data_table", DataTables, Write),
     ("update_data_table", DataTables, Write),
     ("delete_data_table", DataTables, Write),

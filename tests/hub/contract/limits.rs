@@ -79,6 +79,21 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("api/data/filter.rs", "CONDITIONS_MAX")],
     ),
     (
+        "Fields in an export",
+        &[
+            ("api/data/export/mod.rs", "NAMES_MAX_BYTES"),
+            ("api/data/export/parquet.rs", "FIELDS_MAX"),
+        ],
+    ),
+    (
+        "Rows that an export holds",
+        &[
+            ("api/data/export/mod.rs", "AT_ONCE"),
+            ("api/data/export/parquet.rs", "GROUP_ROWS_MAX"),
+            ("api/data/export/parquet.rs", "GROUP_BYTES_MAX"),
+        ],
+    ),
+    (
         "Drivers that are exported",
         &[
             ("api/drivers/archives.rs", "EXPORTS_MAX"),

@@ -3,5 +3,6 @@
 mod deleted_rows;
 mod measurements;
 mod retention;
+mod row_exports;
 mod row_queries;
 mod spans;
