@@ -312,9 +312,10 @@ RULES = [
     (r"follow_integration", r" cannot be followed$", "the type of the integration"),
     (r"create_integration_key", r" has no key$", "the type of the integration"),
     (r"resend_delivery", r" is already queued$", "the state of the delivery"),
+    (r"create_fill", r" fills are running already", "what was sent before"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "patterns that all languages read alike know ASCII's letters alone"),
-    (r"(list|export|delete)_rows.*|list_device_uplinks|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay", r"^to: must not be before from$", "two values that must fit each other"),
+    (r"(list|export|delete)_rows.*|list_device_uplinks|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay|create_fill", r"^to: must not be before from$", "two values that must fit each other"),
     (r"create_uplink", r"^(?!id|query parameter(?! .event))", "the body is the network server's, in the form of the connection's type"),
 ]
 

@@ -147,6 +147,7 @@ fn hub(ground: &Ground, handles: Handles, stopping: &Stopping, certificate: tls:
         handles.wake,
         handles.imports,
         handles.replays,
+        handles.fills,
         Live::new(
             &ground.config,
             ground.metrics.clone(),

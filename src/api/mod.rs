@@ -80,6 +80,7 @@ type AllOperations = (
         data::tables::DataTablesApi,
         data::rows::DataTableRowsApi,
         data::exports::RowExportsApi,
+        data::fills::DataTableFillsApi,
     ),
     (
         integrations::resource::IntegrationsApi,
@@ -163,6 +164,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             data::tables::DataTablesApi,
             data::rows::DataTableRowsApi,
             data::exports::RowExportsApi,
+            data::fills::DataTableFillsApi { hub: hub() },
         ),
         (
             integrations::resource::IntegrationsApi { hub: hub() },

@@ -16,7 +16,7 @@ use crate::{
         removals::Remover,
     },
     supervise,
-    uplink::{Replayer, Replays},
+    uplink::{Filler, Fills, Replayer, Replays},
 };
 
 /// The components before they run.
@@ -24,6 +24,7 @@ pub struct Background {
     deliveries: Engine,
     downlinks: downlink::Engine,
     importer: Importer,
+    filler: Filler,
     replayer: Replayer,
     remover: Remover,
     housekeeper: Housekeeper,
@@ -37,6 +38,8 @@ pub struct Handles {
     pub imports: Imports,
     /// Handle of the replayer.
     pub replays: Replays,
+    /// Handle of the filler.
+    pub fills: Fills,
 }
 
 /// The running components.
@@ -46,6 +49,7 @@ pub struct Running {
     downlinking: JoinHandle<HubResult<()>>,
     housekeeping: JoinHandle<()>,
     importing: JoinHandle<()>,
+    filling: JoinHandle<()>,
     replaying: JoinHandle<()>,
     removing: JoinHandle<()>,
 }
@@ -66,6 +70,7 @@ impl Background {
         let remover = Remover::new(ground.store.clone());
         let housekeeper =
             Housekeeper::new(ground.store.clone(), &ground.config, ground.metrics.clone());
+        let (filler, fills) = Filler::new(ground.store.clone());
         let (replayer, replays) = Replayer::new(ground.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             ground.store.clone(),
@@ -78,6 +83,7 @@ impl Background {
             deliveries,
             downlinks,
             importer,
+            filler,
             replayer,
             remover,
             housekeeper,
@@ -86,6 +92,7 @@ impl Background {
             wake,
             imports,
             replays,
+            fills,
         };
         Ok((parts, handles))
     }
@@ -110,6 +117,10 @@ impl Background {
             importer.run(until.clone()).boxed()
         });
         let until = stop.clone();
+        let filling = supervise::spawn("filler", self.filler, move |filler| {
+            filler.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
         let replaying = supervise::spawn("replayer", self.replayer, move |replayer| {
             replayer.run(until.clone()).boxed()
         });
@@ -123,6 +134,7 @@ impl Background {
             downlinking,
             housekeeping,
             importing,
+            filling,
             replaying,
             removing,
         }
@@ -136,6 +148,7 @@ impl Running {
         self.stop.cancel();
         joined("the housekeeping", self.housekeeping).await?;
         joined("the importer", self.importing).await?;
+        joined("the filler", self.filling).await?;
         joined("the replayer", self.replaying).await?;
         joined("the remover", self.removing).await?;
         let delivered = joined("the delivery engine", self.delivering).await?;

@@ -35,6 +35,8 @@ pub const ERRORS: &[DeclaredError] = &[
             "export_rows_ndjson",
             "export_rows_parquet",
             "delete_rows",
+            "create_fill",
+            "list_fills",
         ],
         reason: Reason::NotFound,
         cause: "Your tenant has no data table with this id.",
@@ -61,5 +63,36 @@ pub const ERRORS: &[DeclaredError] = &[
         cause: "A query parameter breaks its rule, or `to` is before `from`. A `device_id` that no device has is no \
                 error: rows outlive the device.",
         message: "to: must not be before from",
+    },
+    // Fills.
+    DeclaredError {
+        operations: &["create_fill"],
+        reason: Reason::Invalid,
+        cause: "A member of the body breaks its rule, or `to` is before `from`.",
+        message: "to: must not be before from",
+    },
+    DeclaredError {
+        operations: &["create_fill"],
+        reason: Reason::LimitReached,
+        cause: "5 fills of the data table are running. Wait until one of them is done.",
+        message: "5 fills are running already; try again when one is done",
+    },
+    DeclaredError {
+        operations: &["create_fill"],
+        reason: Reason::NotFound,
+        cause: "Your tenant has no device with the `device_id`.",
+        message: "there is no device \"am102-7\"",
+    },
+    DeclaredError {
+        operations: &["list_fills"],
+        reason: Reason::Invalid,
+        cause: "A parameter breaks its rule, or `cursor` belongs to the list of another data table.",
+        message: "cursor: must be a next_cursor that this list has answered",
+    },
+    DeclaredError {
+        operations: &["get_fill"],
+        reason: Reason::NotFound,
+        cause: "The data table has no fill with this id. Fills are removed `job_keep_days` (30 days) after their end.",
+        message: "there is no fill \"7\"",
     },
 ];

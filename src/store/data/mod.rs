@@ -1,6 +1,7 @@
 //! Data tables and their rows.
 
 pub mod conditions;
+pub mod fills;
 
 use std::time::Instant;
 
@@ -126,13 +127,20 @@ pub async fn insert<C: Serialize + DeserializeOwned>(
 
 /// Returns a data table.
 pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<DataTable<C>> {
-    scope
+    find(scope, id).await?.ok_or_else(|| missing(id))
+}
+
+/// Returns a data table; `None` if there is none.
+pub async fn find<C: DeserializeOwned>(
+    scope: &Scope,
+    id: DataTableId,
+) -> Result<Option<DataTable<C>>> {
+    let found = scope
         .find::<data_table::Entity>()
         .filter(data_table::Column::Id.eq(id.0))
         .one(scope.reader())
-        .await?
-        .ok_or_else(|| missing(id))?
-        .try_into()
+        .await?;
+    found.map(DataTable::try_from).transpose()
 }
 
 /// Returns a page of the data tables whose name or description contains the search text.

@@ -78,6 +78,11 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         "Conditions in `filter`",
         &[("api/data/filter.rs", "CONDITIONS_MAX")],
     ),
+    ("Running fills", &[("store/data/fills.rs", "RUNNING_MAX")]),
+    (
+        "Uplinks in a transaction of a fill",
+        &[("store/devices/walk.rs", "CHUNK")],
+    ),
     (
         "Fields in an export",
         &[

@@ -1,6 +1,7 @@
 //! Data tables and what stands in them.
 
 mod deleted_rows;
+mod fills;
 mod measurements;
 mod retention;
 mod row_exports;
