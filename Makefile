@@ -24,7 +24,7 @@ heading = @printf '\n== %s\n' '$(1)'
 	bench-backup bench-import bench-retention bench-sizing faults soak story record-story contract contract-long contract-mutants \
 	clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons test-operations exports proxies dist test-packages dist-tools build venv linter \
+	check-rust check-reasons test-operations exports proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -211,6 +211,7 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	@packaging/template >/dev/null
 	@$(MAKE) exports
 	@$(MAKE) proxies
+	@$(MAKE) acme
 
 exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow
 	$(call heading,exports of data tables)
@@ -221,6 +222,11 @@ proxies: build ## the configurations of docs/operate/proxy.md, with nginx, HAPro
 	$(call heading,hub behind proxies)
 	@scripts/need python curl openssl nginx haproxy caddy
 	@scripts/check-proxies
+
+acme: build ## a certificate from an ACME server and its renewal, by certbot and the deploy hook of the page
+	$(call heading,certificates by ACME)
+	@scripts/need python openssl acme
+	@scripts/check-acme
 
 # BINARY=FILE packs a program that is built already.
 dist: BINARY = $(TARGET)/release/thingshub

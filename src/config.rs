@@ -155,7 +155,7 @@ settings! {
     /// Lifetime of a login session, in hours
     session_hours: u32 = 168, in 1..=87_600;
     /// Time for which entries of the audit log are kept, in days; 0 keeps them without limit
-    audit_keep_days: u32 = 365, in 0..=36_500;
+    audit_keep_days: u32 = 400, in 0..=36_500;
     /// Time for which the uplinks of devices are kept, in days; 0 keeps them without limit. A tenant's retention_days
     /// overrides it
     uplink_keep_days: u32 = 90, in 0..=36_500;
