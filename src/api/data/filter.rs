@@ -91,7 +91,7 @@ fn condition<'a>(
             known.kind
         }
     };
-    let operand = operand(value, kind).map_err(|rule| of_column(rule))?;
+    let operand = operand(value, kind).map_err(&of_column)?;
     let is_order = !matches!(comparison, Comparison::Equal | Comparison::NotEqual);
     if is_order && matches!(operand, Operand::Boolean(_)) {
         return Err(of_column("true and false are compared by = and != only"));
