@@ -15,6 +15,16 @@ TYPES = ("array", "boolean", "integer", "number", "object", "string")
 MINIMA, MAXIMA = ("minLength", "minItems", "minProperties"), ("maxLength", "maxItems", "maxProperties")
 # Of these a schema takes what both of two parts say, which must then be the same.
 PLAIN = ("type", "format", "pattern", "multipleOf", "not", "items", "discriminator", "default")
+# Texts of each kind that a format has: a pattern that takes all of them takes what the format took.
+OF_FORMATS = {
+    "date-time": (
+        "2019-02-27T15:23:37Z", "2019-02-27t15:23:37z", "2019-02-27T15:23:37.3Z", "2019-02-27T15:23:37.311042999Z",
+        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999-12:45", "2024-02-29T12:00:00Z", "2000-02-29T12:00:00Z",
+        *(f"2026-{month:02}-{day:02}T12:00:00Z" for month in (1, 3, 5, 7, 8, 10, 12) for day in range(1, 32)),
+        *(f"2026-{month:02}-{day:02}T12:00:00Z" for month in (4, 6, 9, 11) for day in range(1, 31)),
+        *(f"2026-02-{day:02}T12:00:00Z" for day in range(1, 29)),
+    ),
+}
 
 
 class Document:
@@ -241,6 +251,8 @@ def misfits(old, new, inner, outer):
             yield keyword, old.get(keyword, "none"), new.get(keyword, "none")
     # Whether one pattern takes all that another does is not worth deciding: any other one counts.
     for keyword in ("pattern", "not"):
+        if keyword == "pattern" and takes_format(inner, outer):
+            continue
         if keyword in outer and spelled_alike(inner.get(keyword)) != spelled_alike(outer[keyword]):
             yield keyword, old.get(keyword, "none"), new.get(keyword, "none")
     one, other = inner.get("format"), outer.get("format")
@@ -251,6 +263,14 @@ def misfits(old, new, inner, outer):
     step = outer.get("multipleOf")
     if step and ("multipleOf" not in inner or inner["multipleOf"] % step):
         yield "multipleOf", old.get("multipleOf", "none"), new.get("multipleOf", "none")
+
+
+def takes_format(inner, outer):
+    """Whether a pattern without a format takes what a format without a pattern took."""
+    texts = OF_FORMATS.get(inner.get("format"))
+    if not texts or "pattern" in inner or "format" in outer or "pattern" not in outer:
+        return False
+    return all(re.search(outer["pattern"], text) for text in texts)
 
 
 def spelled_alike(value):

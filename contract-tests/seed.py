@@ -105,6 +105,7 @@ class Maker:
             "downlinks": {"payload_hex": "0011223344556677", "f_port": 1},
             "resend": {},
             "replay": SPAN,
+            "fill": {},
         }.get(template.rsplit("/", 1)[-1])
 
     def media_type(self, resource):
@@ -149,6 +150,9 @@ class Maker:
     def replay(self, integration):
         return self.client.api("POST", f"integrations/{integration['id']}/replay", SPAN)["id"]
 
+    def fill(self, table):
+        return self.client.api("POST", f"data-tables/{table['id']}/fill", {})["id"]
+
     def delivery(self, integration):
         """One that is settled, of an integration that has been told to replay."""
         path = f"integrations/{integration['id']}/deliveries?state=delivered"
@@ -175,6 +179,9 @@ class Maker:
             integration = self.make("integrations")
             replay = self.replay(integration)
             return {"id": integration["id"], "replay_id": replay, "delivery_id": self.delivery(integration)}
+        if "{fill_id}" in template:
+            table = self.make("data-tables")
+            return {"id": table["id"], "fill_id": self.fill(table)}
         if "{network_device_id}" in template:
             connection = self.network_connection()
             return {"id": connection["id"], "network_device_id": self.unknown(connection)}
@@ -223,7 +230,7 @@ def seed(hub, receiver_url):
                                     for connection in connections],
             "devices": [{"id": device["id"], "label": LABEL, "downlink_id": maker.downlink(device)}],
             "device-imports": [{"id": maker.device_import()["id"]}],
-            "data-tables": [{"id": table["id"]}],
+            "data-tables": [{"id": table["id"], "fill_id": maker.fill(table)}],
             "integrations": [{"id": integration["id"], "replay_id": replay,
                               "delivery_id": maker.delivery(integration)}],
             "drivers": [driver],

@@ -71,12 +71,16 @@ def shown_stream(normal, stream):
     return "\n".join(shown(line) for line in lines if not line.startswith(":")) + "\n"
 
 
+# Media types of files that are no text.
+BINARY = {"application/octet-stream", "application/vnd.apache.parquet"}
+
+
 def read(answer):
     """What an answer holds."""
     media_type = answer.headers.get_content_type()
     if media_type == "application/json":
         return answer.json
-    return answer.body if media_type == "application/octet-stream" else answer.body.decode()
+    return answer.body if media_type in BINARY else answer.body.decode()
 
 
 class Story:

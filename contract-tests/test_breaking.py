@@ -92,6 +92,11 @@ CHANGES = {
     "a default is new": (TEXT, TEXT | {"default": "b"}, None, None),
     "another type": (TEXT, INTEGER, "$: type narrowed from string to integer", "$: type widened from string to integer"),
     "another pattern": (TEXT | {"pattern": "a"}, TEXT | {"pattern": "b"}, "$: pattern narrowed", "$: pattern widened"),
+    # In a request: what took times takes more; what takes fewer texts than times breaks clients.
+    "a pattern that takes the times of a format": (
+        TEXT | {"format": "date-time"}, TEXT | {"pattern": "^[0-9].*$"}, None, "$: format widened"),
+    "a pattern that takes some times": (
+        TEXT | {"format": "date-time"}, TEXT | {"pattern": "Z$"}, "$: pattern narrowed", "$: format widened"),
     "another escape": (TEXT | {"pattern": "^\\u001f$"}, TEXT | {"pattern": "^\\x1f$"}, None, None),
     "another order": (words("a", "b"), words("b", "a"), None, None),
     "another description": (TEXT, TEXT | {"description": "what", "example": "it"}, None, None),

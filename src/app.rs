@@ -156,6 +156,7 @@ fn hub(
         handles.wake,
         handles.imports,
         handles.replays,
+        handles.fills,
         Live::new(
             &foundation.config,
             foundation.metrics.clone(),

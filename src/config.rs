@@ -161,7 +161,7 @@ settings! {
     uplink_keep_days: u32 = 90, in 0..=36_500;
     /// Time for which events of devices and network connections are kept, in days; 0 keeps them without limit
     event_keep_days: u32 = 30, in 0..=36_500;
-    /// Time for which ended imports and replays are kept with their results, in days; 0 keeps them without limit
+    /// Time for which ended imports, replays and fills of data tables are kept with their results, in days; 0 keeps them without limit
     job_keep_days: u32 = 30, in 0..=36_500;
     /// Maximum number of failed logins of one user from one address within 15 minutes; further ones are refused
     login_failures_max: u32 = 20, in 1..=1_000_000;

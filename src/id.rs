@@ -41,6 +41,8 @@ integer_ids! {
     DriverVersionId,
     /// A data table.
     DataTableId,
+    /// A fill of a data table from stored uplinks.
+    FillId,
     /// An integration.
     IntegrationId,
     /// A replay of stored uplinks into an integration.

@@ -375,6 +375,8 @@ kinds! {
     }
     /// The path of a decoded field: parts joined by dots.
     FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }
+    /// Conditions on the values of rows, parsed by `api::data::filter`.
+    RowFilterText = RowFilterTextKind { 1..=2000, LINE, LINE_RULE, "temperature>30, door.open=true", is_line }
 }
 
 const SLUG_RULE: &str =

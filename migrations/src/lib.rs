@@ -40,6 +40,7 @@ mod m0029_given_up_deliveries;
 mod m0030_stream_keys;
 mod m0031_http_mappings;
 mod m0032_retention;
+mod m0034_data_table_fills;
 mod m0035_partitions;
 
 /// Migrates a database to the newest schema.
@@ -81,6 +82,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0030_stream_keys::Migration),
             Box::new(m0031_http_mappings::Migration),
             Box::new(m0032_retention::Migration),
+            Box::new(m0034_data_table_fills::Migration),
             Box::new(m0035_partitions::Migration),
         ]
     }

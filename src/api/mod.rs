@@ -76,7 +76,12 @@ type AllOperations = (
     devices::labels::DeviceLabelsApi,
     devices::imports::DeviceImportsApi,
     devices::bulk::DeviceBulkApi,
-    (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
+    (
+        data::tables::DataTablesApi,
+        data::rows::DataTableRowsApi,
+        data::exports::RowExportsApi,
+        data::fills::DataTableFillsApi,
+    ),
     (
         integrations::resource::IntegrationsApi,
         integrations::control::IntegrationControlApi,
@@ -155,7 +160,12 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         devices::labels::DeviceLabelsApi,
         devices::imports::DeviceImportsApi { hub: hub() },
         devices::bulk::DeviceBulkApi,
-        (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
+        (
+            data::tables::DataTablesApi,
+            data::rows::DataTableRowsApi,
+            data::exports::RowExportsApi,
+            data::fills::DataTableFillsApi { hub: hub() },
+        ),
         (
             integrations::resource::IntegrationsApi { hub: hub() },
             integrations::control::IntegrationControlApi { hub: hub() },

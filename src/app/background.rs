@@ -16,7 +16,7 @@ use crate::{
         removals::Remover,
     },
     supervise,
-    uplink::{Replayer, Replays},
+    uplink::{Filler, Fills, Replayer, Replays},
 };
 
 /// The components before they run.
@@ -24,6 +24,7 @@ pub struct Background {
     deliveries: Engine,
     downlinks: downlink::Engine,
     importer: Importer,
+    filler: Filler,
     replayer: Replayer,
     remover: Remover,
     housekeeper: Housekeeper,
@@ -37,6 +38,8 @@ pub struct Handles {
     pub imports: Imports,
     /// Handle of the replayer.
     pub replays: Replays,
+    /// Handle of the filler.
+    pub fills: Fills,
 }
 
 /// The running components.
@@ -46,6 +49,7 @@ pub struct Running {
     downlinking: JoinHandle<HubResult<()>>,
     housekeeping: JoinHandle<()>,
     importing: JoinHandle<()>,
+    filling: JoinHandle<()>,
     replaying: JoinHandle<()>,
     removing: JoinHandle<()>,
 }
@@ -70,6 +74,7 @@ impl Background {
             &foundation.config,
             foundation.metrics.clone(),
         );
+        let (filler, fills) = Filler::new(foundation.store.clone());
         let (replayer, replays) = Replayer::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             foundation.store.clone(),
@@ -83,6 +88,7 @@ impl Background {
             deliveries,
             downlinks,
             importer,
+            filler,
             replayer,
             remover,
             housekeeper,
@@ -91,6 +97,7 @@ impl Background {
             wake,
             imports,
             replays,
+            fills,
         };
         Ok((parts, handles))
     }
@@ -115,6 +122,10 @@ impl Background {
             importer.run(until.clone()).boxed()
         });
         let until = stop.clone();
+        let filling = supervise::spawn("filler", self.filler, move |filler| {
+            filler.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
         let replaying = supervise::spawn("replayer", self.replayer, move |replayer| {
             replayer.run(until.clone()).boxed()
         });
@@ -128,6 +139,7 @@ impl Background {
             downlinking,
             housekeeping,
             importing,
+            filling,
             replaying,
             removing,
         }
@@ -141,6 +153,7 @@ impl Running {
         self.stop.cancel();
         joined("the housekeeping", self.housekeeping).await?;
         joined("the importer", self.importing).await?;
+        joined("the filler", self.filling).await?;
         joined("the replayer", self.replaying).await?;
         joined("the remover", self.removing).await?;
         let delivered = joined("the delivery engine", self.delivering).await?;

@@ -174,6 +174,19 @@ pub fn as_json(updates: &[Update]) -> Value {
         .collect()
 }
 
+/// Reverses [`as_json`]; `None` if the value is none of its results.
+pub fn from_json(updates: &Value) -> Option<Vec<Update>> {
+    let updates = updates.as_array()?.iter();
+    updates
+        .map(|update| {
+            Some(Update {
+                time: update["timestamp"].as_str()?.parse().ok()?,
+                values: update["values"].as_object()?.clone(),
+            })
+        })
+        .collect()
+}
+
 /// Returns a list of texts from a member that is a list or a single value.
 pub fn texts(result: &Value, member: &str) -> Vec<String> {
     let text = |value: &Value| match value {

@@ -19,7 +19,7 @@ use crate::{
     secret::{Claim, Credentials, Place, Stored, Vault},
     store::Store,
     tls,
-    uplink::Replays,
+    uplink::{Fills, Replays},
 };
 
 pub mod access;
@@ -62,6 +62,8 @@ pub struct Hub {
     pub imports: Imports,
     /// Begins replays of stored uplinks.
     pub replays: Replays,
+    /// Begins fills of data tables.
+    pub fills: Fills,
     /// Listeners of live streams.
     pub live: Live,
     /// Metrics for operators.
@@ -90,6 +92,7 @@ impl Hub {
         wake: Handle,
         imports: Imports,
         replays: Replays,
+        fills: Fills,
         live: Live,
         guard: Guard,
         metrics: Metrics,
@@ -106,6 +109,7 @@ impl Hub {
             wake,
             imports,
             replays,
+            fills,
             live,
             metrics,
             certificate,

@@ -19,6 +19,7 @@ mod auto_provisioning;
 mod decoding;
 mod events;
 mod excerpt;
+mod fill;
 mod frame;
 mod ingest;
 pub mod native;
@@ -40,6 +41,7 @@ mod weights;
 pub mod writer;
 
 pub use auto_provisioning::Rule;
+pub use fill::{Filler, Fills};
 pub use ingest::Sender;
 pub use path::UplinkPath;
 pub use receipt::{DownlinkRequest, RawMessage, Receipt, Taken};

@@ -22,9 +22,12 @@ use crate::{
         Scope, Store,
         deliveries::{
             queue,
-            replays::{self as replays, Ahead, NewReplay, Rendered, Replay, State},
+            replays::{self as replays, NewReplay, Rendered, Replay, State},
         },
-        devices::{Device, uplinks},
+        devices::{
+            Device, uplinks,
+            walk::{self, Ahead, Stored},
+        },
         integrations::{self, policy::EventType},
         networks,
     },
@@ -156,7 +159,7 @@ impl Replayer {
             self.ahead.clear();
         }
         let ahead = self.ahead.entry(id).or_default();
-        let (stored, last) = replays::next(scope, &replay, ahead).await?;
+        let (stored, last) = walk::next(scope, &replay.walk(), ahead).await?;
         let names = connection_names(scope, &stored).await?;
         let mut rendered = Vec::with_capacity(stored.len());
         for (uplink, device) in &stored {
@@ -189,10 +192,7 @@ async fn pause(stop: &CancellationToken) {
     let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
 
-async fn connection_names(
-    scope: &Scope,
-    stored: &[replays::Stored],
-) -> Result<HashMap<i64, String>> {
+async fn connection_names(scope: &Scope, stored: &[Stored]) -> Result<HashMap<i64, String>> {
     let addresses = stored
         .iter()
         .flat_map(|(_, device)| &device.provisioned.connections);

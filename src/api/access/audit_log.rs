@@ -12,7 +12,7 @@ use crate::{
             page::Listed,
             paging::Paging,
             sort::{At, SortBy},
-            span,
+            span::{self, PointInTime},
             types::{Id, JsonObject, Timestamp},
         },
         tag::Tag,
@@ -81,9 +81,9 @@ impl AuditLogApi {
         /// control characters.
         action: Query<Option<Name>>,
         /// Start of the period, inclusive.
-        from: Query<Option<Timestamp>>,
+        from: Query<Option<PointInTime>>,
         /// End of the period, exclusive.
-        to: Query<Option<Timestamp>>,
+        to: Query<Option<PointInTime>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `-at`, the newest first, if omitted.
         sort: Query<Option<SortBy<At>>>,
         paging: Paging,

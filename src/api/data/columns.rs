@@ -16,10 +16,10 @@ pub struct Column {
     /// Type of the field. Values of other types are not stored.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
-    kind: ColumnType,
+    pub kind: ColumnType,
     /// Unit of the values, for display. Must not contain control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<Name>,
+    pub unit: Option<Name>,
 }
 
 /// Type of a field: `number`, `text`, `boolean`, or `json` for any value.

@@ -1,7 +1,5 @@
 //! Rows of data tables.
 
-use std::collections::BTreeSet;
-
 use poem::{Result, http::Uri};
 use poem_openapi::{
     Object, OpenApi,
@@ -11,27 +9,26 @@ use serde::Serialize;
 
 use crate::{
     api::{
-        data::{columns::Column, export},
+        data::{columns::Column, row_query::RowQuery},
         http::{
-            answer::{Csv, Found},
+            answer::Found,
             caller::Caller,
             page::{Cursor, Listed, Window},
-            span,
+            span::{self, PointInTime},
             types::{Count, Id, JsonObject, Limit, Timestamp},
         },
         tag::Tag,
     },
-    error::Error,
     hub::data::delete_rows,
     id::DataTableId,
-    store::data::{self, DataTable, Row, RowFilter},
+    store::data::{self, Row, RowFilter},
     text::DeviceId,
 };
 
 /// Row of a data table: the fields of an uplink, or of one time of an uplink.
 #[derive(Object, Serialize)]
 #[oai(rename = "Row")]
-struct RowView {
+pub struct RowView {
     /// Time of the values: the time that the driver returned with them, otherwise the time at which the network
     /// received the uplink, or the hub if the network did not report a time.
     time: Timestamp,
@@ -58,8 +55,10 @@ pub struct DataTableRowsApi;
 impl DataTableRowsApi {
     /// List a data table's rows
     ///
-    /// Returns the rows of a data table in ascending order of time. Filters are combined with AND. Fails with 400 if
-    /// `to` is before `from`, and with 404 if the data table does not exist.
+    /// Returns the rows of a data table in ascending or descending order of time. Filters are combined with AND. An index
+    /// finds the rows of a device and a period; `filter` then reads them one by one, so narrow the period where few rows
+    /// match. Fails with 400 if `to` is before `from` or `filter` does not fit the columns of the data table, and with
+    /// 404 if the data table does not exist.
     #[oai(
         path = "/data-tables/:id/rows",
         method = "get",
@@ -74,13 +73,7 @@ impl DataTableRowsApi {
         caller: Caller,
         /// Unique identifier of the data table.
         id: Path<Id>,
-        /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
-        /// between them.
-        device_id: Query<Option<DeviceId>>,
-        /// Start of the period, inclusive.
-        from: Query<Option<Timestamp>>,
-        /// End of the period, exclusive.
-        to: Query<Option<Timestamp>>,
+        query: RowQuery,
         /// Maximum number of rows per page; 50 if omitted.
         limit: Query<Option<Limit>>,
         /// Position of the page: the `next_cursor` of the previous page. Omit it for the first page.
@@ -92,65 +85,9 @@ impl DataTableRowsApi {
         let scope = caller.scope();
         let window = Window::new(uri, limit.0, cursor.0, total.0)?;
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
-        let filter = row_filter(device_id.0, from.0, to.0)?;
-        let page = data::rows(scope, table.id, &filter, &window.stretch).await?;
+        let (filter, newest_first) = (query.filter(&table)?, query.is_newest_first());
+        let page = data::rows(scope, table.id, &filter, newest_first, &window.stretch).await?;
         Ok(window.answer(page, RowView::from)?)
-    }
-
-    /// Export rows as CSV
-    ///
-    /// Returns the rows of a data table as a CSV file in ascending order of time. The header line has `time`,
-    /// `device_id` and the columns; for a data table without columns, it has all fields of the exported rows. Text
-    /// that a spreadsheet would take for a formula starts with an apostrophe.
-    ///
-    /// Without `limit`, the file has all rows that exist when the export begins. With `limit`, it has one page, and
-    /// the `Link` header has the URL of the next one. After an error the hub closes the connection before the end
-    /// of the response, so a response that ends regularly is complete.
-    ///
-    /// Fails with 400 if `to` is before `from`, and with 404 if the data table does not exist.
-    #[oai(
-        path = "/data-tables/:id/rows.csv",
-        method = "get",
-        operation_id = "export_rows"
-    )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
-    async fn rows_csv(
-        &self,
-        caller: Caller,
-        /// Unique identifier of the data table.
-        id: Path<Id>,
-        /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
-        /// between them.
-        device_id: Query<Option<DeviceId>>,
-        /// Start of the period, inclusive.
-        from: Query<Option<Timestamp>>,
-        /// End of the period, exclusive.
-        to: Query<Option<Timestamp>>,
-        /// Maximum number of rows; all rows if omitted.
-        limit: Query<Option<Limit>>,
-        /// Position after which the rows start: the cursor in the `Link` header of the previous page.
-        cursor: Query<Option<Cursor>>,
-        uri: &Uri,
-    ) -> Result<Csv> {
-        let scope = caller.scope();
-        let is_whole = limit.0.is_none();
-        let window = Window::new(uri, limit.0, cursor.0, None)?;
-        let table = data::get::<Column>(scope, DataTableId(**id)).await?;
-        let filter = row_filter(device_id.0, from.0, to.0)?;
-        if is_whole {
-            let after = window.stretch.after;
-            let body = export::export(scope, table, filter, after).await?;
-            return Ok(Csv { body, next: None });
-        }
-        let page = data::rows(scope, table.id, &filter, &window.stretch).await?;
-        let next = page.next.map(|place| window.next(place)).transpose()?;
-        Ok(Csv {
-            body: csv(&table, &page.items)?.into(),
-            next: next.map(|next| next.path),
-        })
     }
 
     /// Delete a data table's rows
@@ -177,44 +114,23 @@ impl DataTableRowsApi {
         /// between them.
         device_id: Query<Option<DeviceId>>,
         /// Start of the period, inclusive. Omitted to delete from the oldest row.
-        from: Query<Option<Timestamp>>,
+        from: Query<Option<PointInTime>>,
         /// End of the period, exclusive.
-        to: Query<Timestamp>,
+        to: Query<PointInTime>,
     ) -> Result<Found<DeletedRowsView>> {
         let scope = caller.scope();
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
-        let filter = row_filter(device_id.0, from.0, Some(to.0))?;
+        let filter = RowFilter {
+            device_id: device_id.0.map(DeviceId::into_string),
+            span: span::read(from.0, Some(to.0))?,
+            ..RowFilter::default()
+        };
         let deleted = delete_rows(scope, table.id, &filter).await?;
         Ok(Found(DeletedRowsView {
             deleted: Count::saturating(deleted.rows),
             is_complete: deleted.is_complete,
         }))
     }
-}
-
-fn row_filter(
-    device_id: Option<DeviceId>,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-) -> Result<RowFilter, Error> {
-    Ok(RowFilter {
-        device_id: device_id.map(DeviceId::into_string),
-        span: span::read(from, to)?,
-        until: None,
-    })
-}
-
-/// Returns a page of rows as CSV, with a header line for these rows.
-fn csv(table: &DataTable<Column>, rows: &[Row]) -> Result<String, Error> {
-    let paths = match &table.provisioned.columns {
-        Some(columns) => export::paths(columns),
-        None => {
-            let names = rows.iter().flat_map(|row| row.data.keys().cloned());
-            names.collect::<BTreeSet<_>>().into_iter().collect()
-        }
-    };
-    let header = export::header(&paths)?;
-    Ok(header + &export::lines(&paths, rows)?)
 }
 
 impl From<Row> for RowView {

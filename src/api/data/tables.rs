@@ -83,7 +83,7 @@ impl DataTablesApi {
     /// Create a data table
     ///
     /// Creates a data table, which stores the decoded data of all devices that its selector matches, starting with
-    /// their next uplink. Earlier uplinks are not added.
+    /// their next uplink. Fill the data table to add earlier uplinks.
     ///
     /// Fails with 400 if another data table of the tenant has the name, if `selector` is not a valid label selector,
     /// or if two columns have the same path.

@@ -222,7 +222,7 @@ struct Export {
 }
 
 impl Pieces for Export {
-    async fn next(&mut self) -> Result<Option<String>, Error> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         if self.has_ended {
             return Ok(None);
         }
@@ -247,7 +247,7 @@ impl Pieces for Export {
             .into_iter()
             .map(|device| device.provisioned)
             .collect();
-        Ok(Some(head + &self.format.write(&devices)?))
+        Ok(Some((head + &self.format.write(&devices)?).into_bytes()))
     }
 }
 

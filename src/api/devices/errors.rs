@@ -155,7 +155,6 @@ pub const ERRORS: &[DeclaredError] = &[
         operations: &[
             "list_device_imports",
             "list_device_import_rows",
-            "list_device_uplinks",
             "list_downlinks",
         ],
         reason: Reason::Invalid,
@@ -202,7 +201,7 @@ pub const ERRORS: &[DeclaredError] = &[
     },
     // Messages of devices.
     DeclaredError {
-        operations: &["list_device_events"],
+        operations: &["list_device_uplinks", "list_device_events"],
         reason: Reason::Invalid,
         cause: "A parameter breaks its rule, `to` is before `from`, or `cursor` belongs to a list with another filter \
                 or order.",

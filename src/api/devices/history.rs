@@ -16,14 +16,13 @@ use crate::{
             page::Listed,
             paging::Paging,
             sort::{At, SortBy},
-            span,
+            span::{self, PointInTime},
             types::{Id, JsonObject, Port, Timestamp},
         },
         live::events::{EventKind, EventView},
         tag::Tag,
     },
     store::{
-        core::listing::Span,
         devices::{
             self,
             uplinks::{self, Uplink},
@@ -98,7 +97,7 @@ impl DeviceHistoryApi {
     ///
     /// Returns the uplinks of the device, raw and decoded, with radio metadata and failures of the driver, by `time`
     /// with the newest first. Uplinks are kept for the tenant's `retention_days`, or `uplink_keep_days` (90 days). Fails
-    /// with 404 if the device does not exist.
+    /// with 400 if `to` is before `from`, and with 404 if the device does not exist.
     #[oai(
         path = "/devices/:id/uplinks",
         method = "get",
@@ -109,12 +108,17 @@ impl DeviceHistoryApi {
         caller: Caller,
         /// Identifier of the device.
         id: Path<DeviceId>,
+        /// Start of the period of `time`, inclusive. Absent: no limit.
+        from: Query<Option<PointInTime>>,
+        /// End of the period of `time`, exclusive. Absent: no limit.
+        to: Query<Option<PointInTime>>,
         paging: Paging,
     ) -> Result<Listed<UplinkView>> {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window = paging.window()?;
-        let page = uplinks::list(scope, device.key, Span::default(), true, &window.stretch).await?;
+        let span = span::read(from.0, to.0)?;
+        let page = uplinks::list(scope, device.key, span, true, &window.stretch).await?;
         Ok(window.answer(page, UplinkView::from)?)
     }
 
@@ -137,9 +141,9 @@ impl DeviceHistoryApi {
         /// Kind of the events.
         kind: Query<Option<EventKind>>,
         /// Start of the period, inclusive. Absent: no limit.
-        from: Query<Option<Timestamp>>,
+        from: Query<Option<PointInTime>>,
         /// End of the period, exclusive. Absent: no limit.
-        to: Query<Option<Timestamp>>,
+        to: Query<Option<PointInTime>>,
         /// Sort key; prefix with `-` for descending order. Default: `-at`.
         sort: Query<Option<SortBy<At>>>,
         paging: Paging,

@@ -17,7 +17,7 @@ use crate::{
             answer::{json, next_link, success, with_link},
             caller::Caller,
             page::{Cursor, Window},
-            span,
+            span::{self, PointInTime},
             types::{Count, JsonObject, Limit, Timestamp},
         },
         tag::Tag,
@@ -116,9 +116,9 @@ impl DeviceRedecodeApi {
         /// If true, the operation writes nothing.
         dry_run: Query<Option<bool>>,
         /// Start of the period in which the network received the uplinks, inclusive. Absent: no limit.
-        from: Query<Option<Timestamp>>,
+        from: Query<Option<PointInTime>>,
         /// End of the period in which the network received the uplinks, exclusive. Absent: no limit.
-        to: Query<Option<Timestamp>>,
+        to: Query<Option<PointInTime>>,
         /// Maximum number of uplinks per page.
         limit: Query<Option<Limit>>,
         /// Value of `next_cursor` from the previous page. All parameters except `limit` must be the same as for that

@@ -19,7 +19,7 @@ use super::{
     webhooks,
 };
 use crate::api::{
-    http::{declared_error::DeclaredError, paging},
+    http::{declared_error::DeclaredError, parameters},
     integrations::messages::Messages,
 };
 
@@ -125,7 +125,7 @@ struct Declared<A>(PhantomData<A>);
 
 impl<A: OpenApi> OpenApi for Declared<A> {
     fn meta() -> Vec<MetaApi> {
-        paging::spell_out(A::meta())
+        parameters::spell_out(A::meta())
     }
 
     fn register(registry: &mut Registry) {

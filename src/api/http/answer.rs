@@ -24,7 +24,7 @@ pub struct Found<T>(pub T);
 /// Source of a body that is too large to be held in memory.
 pub trait Pieces: Send + 'static {
     /// Returns the next piece; `None` at the end.
-    fn next(&mut self) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
 }
 
 /// A resource with a revision number.
@@ -52,14 +52,6 @@ pub struct Begun<T> {
     pub body: T,
 }
 
-/// Response 200 with a CSV table.
-pub struct Csv {
-    /// The lines, including the header line.
-    pub body: PoemBody,
-    /// Path of the next page, if the table is paged.
-    pub next: Option<String>,
-}
-
 impl<T: Serialize + Send> IntoResponse for Found<T> {
     fn into_response(self) -> Response {
         json(StatusCode::OK, &self.0)
@@ -82,15 +74,6 @@ impl<T: Serialize + Revised + Send> IntoResponse for Created<T> {
 impl<T: Serialize + Send> IntoResponse for Begun<T> {
     fn into_response(self) -> Response {
         with_location(json(StatusCode::CREATED, &self.body), self.location)
-    }
-}
-
-impl IntoResponse for Csv {
-    fn into_response(self) -> Response {
-        let response = Response::builder()
-            .header(header::CONTENT_TYPE, "text/csv; charset=utf-8")
-            .body(self.body);
-        with_link(response, self.next.as_deref())
     }
 }
 
@@ -131,9 +114,7 @@ pub async fn in_pieces(mut pieces: impl Pieces) -> Result<PoemBody, Error> {
     });
     let all = stream::iter([Ok(first)]).chain(rest);
     let filled = all.try_filter(|piece| std::future::ready(!piece.is_empty()));
-    Ok(PoemBody::from_bytes_stream(
-        filled.map_ok(String::into_bytes),
-    ))
+    Ok(PoemBody::from_bytes_stream(filled))
 }
 
 /// Returns a JSON response.
@@ -209,16 +190,6 @@ impl<T: Type> ApiResponse for Begun<T> {
     fn register(registry: &mut Registry) {
         T::register(registry);
     }
-}
-
-impl ApiResponse for Csv {
-    fn meta() -> MetaResponses {
-        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
-        let description = "The request succeeded. The body contains a header line and one line per row (RFC 4180).";
-        success(200, description, "text/csv", schema, vec![next_link()])
-    }
-
-    fn register(_: &mut Registry) {}
 }
 
 /// Returns the documentation of a success response.

@@ -9,8 +9,8 @@
 //!   `failure.rs`, `idempotency.rs`, `tasks.rs`
 //! - Requests: `types.rs`, `body.rs`, `json.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
-//! - Responses, and objects that several resources share: `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`,
-//!   `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
+//! - Responses, and objects that several resources share: `answer.rs`, `compression.rs`, `page.rs`, `parameters.rs`, `paging.rs`,
+//!   `sort.rs`, `span.rs`, `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
 
 pub(super) mod activity;
 pub(super) mod answer;
@@ -20,6 +20,7 @@ pub(super) mod body_room;
 pub(super) mod bounds;
 pub(super) mod caller;
 pub(super) mod client;
+pub(super) mod compression;
 pub(super) mod connection;
 pub(super) mod cross_origin;
 pub(super) mod csv_guard;
@@ -43,6 +44,7 @@ pub(super) mod mqtt_broker;
 pub(super) mod operations;
 pub(super) mod page;
 pub(super) mod paging;
+pub(super) mod parameters;
 pub(super) mod refusal;
 pub(super) mod request_id;
 pub mod server;

@@ -18,7 +18,7 @@ use super::{
     caller::{self, Authenticated},
     declaration::Operation,
     edge::RanOperation,
-    failure, idempotency, paging,
+    failure, idempotency, parameters,
     tasks::Tasks,
 };
 use crate::{error::Error, id::TenantId};
@@ -33,7 +33,7 @@ pub struct Operations<A> {
 
 impl<A: OpenApi> OpenApi for Operations<A> {
     fn meta() -> Vec<MetaApi> {
-        paging::spell_out(A::meta())
+        parameters::spell_out(A::meta())
     }
 
     fn register(registry: &mut Registry) {

@@ -93,6 +93,18 @@ impl SortFields for QueuedAt {
     const FIELDS: &'static [(&'static str, Self)] = &[("created_at", Self)];
 }
 
+/// The one order of the rows of a data table: by their time.
+#[derive(Clone, Copy)]
+pub struct RowTime;
+
+impl SortFields for RowTime {
+    const NAME: &'static str = "RowSort";
+    const DESCRIPTION: &'static str = "Order of the rows of a data table: `time` returns the oldest first, `-time` \
+        the newest first. Rows with equal times are ordered by their recording.";
+    const DEFAULT: &'static str = "time";
+    const FIELDS: &'static [(&'static str, Self)] = &[("time", Self)];
+}
+
 impl<F: SortFields> SortBy<F> {
     /// Returns the requested order, or ascending by `by`.
     pub fn or(asked: Option<Self>, by: F) -> Sort<F> {
@@ -103,6 +115,11 @@ impl<F: SortFields> SortBy<F> {
     /// True if the newest comes first, in a list with one order that begins with the newest by default.
     pub fn is_newest_first(asked: Option<Self>) -> bool {
         asked.is_none_or(|asked| asked.0.descending)
+    }
+
+    /// True if the newest comes first, in a list with one order that begins with the oldest by default.
+    pub fn asks_for_newest_first(asked: Option<Self>) -> bool {
+        asked.is_some_and(|asked| asked.0.descending)
     }
 
     fn values() -> impl Iterator<Item = String> {

@@ -19,7 +19,7 @@ use crate::{
             page::Listed,
             paging::Paging,
             sort::{QueuedAt, SortBy},
-            span,
+            span::{self, PointInTime},
             types::{Count, Id, Status, Timestamp},
         },
         integrations::policy::EventType,
@@ -177,9 +177,9 @@ impl DeliveriesApi {
         /// Only deliveries for this device.
         device_id: Query<Option<DeviceId>>,
         /// Only deliveries that were queued at or after this time.
-        from: Query<Option<Timestamp>>,
+        from: Query<Option<PointInTime>>,
         /// Only deliveries that were queued before this time. Must not be before `from`.
-        to: Query<Option<Timestamp>>,
+        to: Query<Option<PointInTime>>,
         /// Sort key; prefix with `-` for descending order. Defaults to `-created_at`.
         sort: Query<Option<SortBy<QueuedAt>>>,
         paging: Paging,

@@ -13,8 +13,8 @@ use crate::{
             page::Listed,
             paging::Paging,
             sort::{At, SortBy},
-            span,
-            types::{Id, Timestamp},
+            span::{self, PointInTime},
+            types::Id,
         },
         live::events::{EventKind, EventView},
         tag::Tag,
@@ -50,9 +50,9 @@ impl NetworkConnectionEventsApi {
         /// Only events of this kind.
         kind: Query<Option<EventKind>>,
         /// Only events at or after this time.
-        from: Query<Option<Timestamp>>,
+        from: Query<Option<PointInTime>>,
         /// Only events before this time. Must not be before `from`.
-        to: Query<Option<Timestamp>>,
+        to: Query<Option<PointInTime>>,
         /// Sort key; prefix with `-` for descending order. Defaults to `-at`.
         sort: Query<Option<SortBy<At>>>,
         paging: Paging,

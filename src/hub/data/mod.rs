@@ -1,5 +1,7 @@
 //! Data tables: columns must be unique, and rows are deleted in chunks.
 
+mod fills;
+
 use std::{collections::HashSet, time::Duration};
 
 use tokio::time::{Instant, sleep};

@@ -1,15 +1,19 @@
 //! Data tables and their rows.
 
+pub mod conditions;
+pub mod fills;
+
 use std::time::Instant;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::conditions::ValueCondition;
 use super::entities::{data_table, data_table_row};
 use crate::{
     clock::{self, Time},
@@ -92,7 +96,9 @@ pub struct RowFilter {
     pub device_id: Option<String>,
     /// Period of the rows.
     pub span: Span,
-    /// Place after which no rows are returned.
+    /// Conditions on the values.
+    pub values: Vec<ValueCondition>,
+    /// Place after which no rows are returned, in ascending order.
     pub until: Option<Place<Uuid>>,
 }
 
@@ -121,13 +127,20 @@ pub async fn insert<C: Serialize + DeserializeOwned>(
 
 /// Returns a data table.
 pub async fn get<C: DeserializeOwned>(scope: &Scope, id: DataTableId) -> Result<DataTable<C>> {
-    scope
+    find(scope, id).await?.ok_or_else(|| missing(id))
+}
+
+/// Returns a data table; `None` if there is none.
+pub async fn find<C: DeserializeOwned>(
+    scope: &Scope,
+    id: DataTableId,
+) -> Result<Option<DataTable<C>>> {
+    let found = scope
         .find::<data_table::Entity>()
         .filter(data_table::Column::Id.eq(id.0))
         .one(scope.reader())
-        .await?
-        .ok_or_else(|| missing(id))?
-        .try_into()
+        .await?;
+    found.map(DataTable::try_from).transpose()
 }
 
 /// Returns a page of the data tables whose name or description contains the search text.
@@ -217,16 +230,17 @@ async fn lock(
         .await
 }
 
-/// Returns a page of the rows by time, oldest first.
+/// Returns a page of the rows by time.
 pub async fn rows(
     scope: &Scope,
     id: DataTableId,
     filter: &RowFilter,
+    newest_first: bool,
     stretch: &Stretch<Uuid>,
 ) -> Result<Page<Row, Place<Uuid>>> {
     let query = filtered(scope, id, filter)?;
     let total = listing::total(scope, &query, stretch).await?;
-    let found = by_time(false)
+    let found = by_time(newest_first)
         .of(query, stretch)?
         .all(scope.reader())
         .await?;
@@ -316,6 +330,10 @@ fn filtered(
     }
     if let Some(to) = filter.span.to {
         query = query.filter(Column::Ts.lt(to));
+    }
+    let backend = scope.reader().get_database_backend();
+    for condition in &filter.values {
+        query = query.filter(condition.sql(backend));
     }
     match &filter.until {
         Some(until) => Ok(query.filter(by_time(false).up_to(until)?)),

@@ -3,12 +3,10 @@
 //! One transaction queues the deliveries of a chunk and moves the replay's position: whatever stops the hub, a chunk
 //! is queued once or not yet.
 
-use std::collections::VecDeque;
-
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use serde_json::json;
@@ -22,7 +20,6 @@ use crate::{
         core::{
             audit::subject,
             bulk,
-            gather::padded,
             handle::Store,
             listing::{self, Order, Place, Span, Stretch},
             page::Page,
@@ -31,16 +28,12 @@ use crate::{
             words::{Word, words},
         },
         deliveries::State as DeliveryState,
-        devices::{record::Device, uplinks::Uplink},
-        entities::{delivery, delivery_replay, device, device_state, integration, uplink},
+        devices::walk::Walk,
+        entities::{delivery, delivery_replay, integration},
         integrations::policy::EventType,
     },
 };
 
-/// Maximum number of uplinks per transaction.
-const CHUNK: usize = 500;
-/// Maximum number of a device's uplinks that are sorted at once.
-const AHEAD_MAX: u64 = 50_000;
 /// Maximum number of running replays per integration.
 const RUNNING_MAX: u64 = 5;
 
@@ -96,67 +89,18 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Returns the condition for the remaining uplinks.
-    fn left(&self) -> Condition {
-        use uplink::Column;
-        let span = Span {
-            from: Some(self.new.from),
-            to: Some(self.new.to),
-        };
-        span.condition(Column::ReceivedAt, Column::Id)
-            .add_option(self.position.map(|position| Column::Id.gt(position)))
+    /// Returns the walk over the uplinks that are left.
+    pub fn walk(&self) -> Walk {
+        Walk {
+            span: Span {
+                from: Some(self.new.from),
+                to: Some(self.new.to),
+            },
+            device_id: self.new.device_id.clone(),
+            position: self.position,
+        }
     }
 }
-
-/// Prefetched identifiers of the next uplinks in a replay of one device. No index has a device's uplinks in the
-/// order of arrival, and sorting the remaining ones for each chunk would take longer than all other work.
-#[derive(Default)]
-pub struct Ahead(VecDeque<Uuid>);
-
-impl Ahead {
-    /// Takes the next chunk.
-    async fn take(&mut self, scope: &Scope, replay: &Replay, device: &str) -> Result<Vec<Uuid>> {
-        // Another hub may have continued the replay.
-        while self
-            .0
-            .front()
-            .copied()
-            .is_some_and(|id| Some(id) <= replay.position)
-        {
-            self.0.pop_front();
-        }
-        if self.0.is_empty() {
-            self.0 = Self::read(scope, replay, device).await?;
-        }
-        let count = self.0.len().min(CHUNK);
-        Ok(self.0.drain(..count).collect())
-    }
-
-    async fn read(scope: &Scope, replay: &Replay, device: &str) -> Result<VecDeque<Uuid>> {
-        use uplink::Column;
-        // The uplinks of a removed device are removed, too.
-        let key = scope
-            .find::<device::Entity>()
-            .filter(device::Column::DeviceId.eq(device))
-            .one(scope.reader())
-            .await?;
-        let found: Vec<Uuid> = scope
-            .find::<uplink::Entity>()
-            .filter(Column::DeviceKey.eq(key.map_or(0, |device| device.id)))
-            .filter(replay.left())
-            .order_by_asc(Column::Id)
-            .limit(AHEAD_MAX)
-            .select_only()
-            .column(Column::Id)
-            .into_tuple()
-            .all(scope.reader())
-            .await?;
-        Ok(found.into())
-    }
-}
-
-/// Uplink with its device.
-pub type Stored = (Uplink, Device);
 
 /// Delivery to queue.
 pub struct Rendered {
@@ -279,57 +223,6 @@ pub async fn list(
     let found = order.of(query, stretch)?.all(scope.reader()).await?;
     let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
     Ok(page.of(total).map(Replay::from))
-}
-
-/// Returns the next uplinks of a replay with their devices, and the last identifier if there may be more. `ahead`
-/// caches identifiers between calls.
-pub async fn next(
-    scope: &Scope,
-    replay: &Replay,
-    ahead: &mut Ahead,
-) -> Result<(Vec<Stored>, Option<Uuid>)> {
-    use uplink::Column;
-    let in_order = || {
-        scope
-            .find::<uplink::Entity>()
-            .order_by_asc(uplink::Column::Id)
-    };
-    let (found, last) = match &replay.new.device_id {
-        Some(device) => {
-            let ids = ahead.take(scope, replay, device).await?;
-            let last = ids.last().copied().filter(|_| ids.len() == CHUNK);
-            let found = in_order().filter(Column::Id.is_in(padded(ids)));
-            (found.all(scope.reader()).await?, last)
-        }
-        None => {
-            let found = in_order().filter(replay.left()).limit(CHUNK as u64);
-            let found = found.all(scope.reader()).await?;
-            let last = found.last().map(|uplink| uplink.id);
-            let last = last.filter(|_| found.len() == CHUNK);
-            (found, last)
-        }
-    };
-    let mut keys: Vec<i64> = found.iter().map(|uplink| uplink.device_key).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let devices = scope
-        .find::<device::Entity>()
-        .filter(device::Column::Id.is_in(keys))
-        .find_also_related(device_state::Entity)
-        .all(scope.reader())
-        .await?;
-    let devices: Vec<Device> = devices
-        .into_iter()
-        .map(Device::try_from)
-        .collect::<Result<_>>()?;
-    let mut stored = Vec::with_capacity(found.len());
-    for uplink in found {
-        let key = uplink.device_key;
-        if let Some(device) = devices.iter().find(|device| device.key.0 == key) {
-            stored.push((Uplink::from(uplink), device.clone()));
-        }
-    }
-    Ok((stored, last))
 }
 
 /// Queues a chunk's deliveries and advances the replay; without `last`, the replay is finished. Does nothing if

@@ -48,6 +48,7 @@ pub mod redecodings;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod selecting;
 pub mod uplinks;
+pub mod walk;
 
 pub use record::{Address, Device, NewDevice, State};
 

@@ -5,6 +5,7 @@ pub mod audit_entry;
 pub mod clock_step;
 pub mod connection_health;
 pub mod data_table;
+pub mod data_table_fill;
 pub mod data_table_row;
 pub mod delivery;
 pub mod delivery_attempt;

@@ -18,7 +18,9 @@ use uuid::Uuid;
 
 use super::{
     core::{clearing::Cleared, handle::Store, removed},
-    entities::{audit_entry, delivery_replay, device_import, event, session, stream_key},
+    entities::{
+        audit_entry, data_table_fill, delivery_replay, device_import, event, session, stream_key,
+    },
 };
 use crate::{clock::Time, error::Result, id::first_uuid_at};
 
@@ -42,6 +44,8 @@ pub enum Kind {
     Imports,
     /// Replays of deliveries that have ended.
     Replays,
+    /// Fills of data tables that have ended.
+    Fills,
     /// Events of devices and network connections.
     Events,
     /// Uplinks of devices.
@@ -52,13 +56,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are deleted.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::IdempotencyKeys,
         Self::StreamKeys,
         Self::Sessions,
         Self::AuditEntries,
         Self::Imports,
         Self::Replays,
+        Self::Fills,
         Self::Events,
         Self::Uplinks,
         Self::Rows,
@@ -73,6 +78,7 @@ impl Kind {
             Self::AuditEntries => "audit_entries",
             Self::Imports => "imports",
             Self::Replays => "replays",
+            Self::Fills => "fills",
             Self::Events => "events",
             Self::Uplinks => "uplinks",
             Self::Rows => "rows",
@@ -89,7 +95,7 @@ pub struct Keeping {
     pub events: Option<TimeDelta>,
     /// Entries of the audit log.
     pub audit_entries: Option<TimeDelta>,
-    /// Imports and replays, after their end.
+    /// Imports, replays and fills, after their end.
     pub jobs: Option<TimeDelta>,
 }
 
@@ -177,6 +183,17 @@ impl Sweep {
             Kind::Replays => match keeping.jobs {
                 Some(kept) => {
                     use delivery_replay::{Column, Entity};
+                    let which = Column::FinishedAt.lt(now - kept);
+                    let order = [Column::FinishedAt];
+                    store
+                        .clear::<Entity, i64>(Column::Id, which, &order, limit)
+                        .await
+                }
+                None => Ok(Cleared::NONE),
+            },
+            Kind::Fills => match keeping.jobs {
+                Some(kept) => {
+                    use data_table_fill::{Column, Entity};
                     let which = Column::FinishedAt.lt(now - kept);
                     let order = [Column::FinishedAt];
                     store

@@ -153,6 +153,7 @@ pub fn filled(path: &str, ids: &Value) -> String {
         .replace("{label}", "kept")
         .replace("{delivery_id}", text(&ids["deliveries"]))
         .replace("{replay_id}", &ids["replays"].to_string())
+        .replace("{fill_id}", &ids["fills"].to_string())
         .replace("{network_device_id}", "AA000000000000FF")
         .replace("{downlink_id}", text(&ids["downlinks"]))
 }
@@ -209,6 +210,8 @@ pub async fn provision(hub: &Hub) -> Value {
         .post(&format!("{path}/replay"), &body("create_replay"))
         .await
         .created();
+    let path = format!("data-tables/{}/fill", table["id"]);
+    let fill = hub.post(&path, &json!({})).await.created();
     // A name that stands for nothing.
     let settings =
         json!({"settings": {"type": "http", "method": "POST", "url": "https://nowhere.invalid/"}});
@@ -221,6 +224,7 @@ pub async fn provision(hub: &Hub) -> Value {
     json!({
         "deliveries": deliveries[0]["id"],
         "replays": replay["id"],
+        "fills": fill["id"],
         "downlinks": downlink["id"],
         "network-connections": connection.id,
         "device-imports": import["id"],

@@ -56,6 +56,8 @@ async fn another_tenants_things_are_not_there(database: Database) {
         "devices/d/events".to_owned(),
         format!("{}/rows", paths[3]),
         format!("{}/rows.csv", paths[3]),
+        format!("{}/rows.ndjson", paths[3]),
+        format!("{}/rows.parquet", paths[3]),
         format!("{}/deliveries", paths[4]),
     ] {
         hub.get(&part).await.refused(404);

@@ -75,6 +75,30 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "Conditions in `filter`",
+        &[("api/data/filter.rs", "CONDITIONS_MAX")],
+    ),
+    ("Running fills", &[("store/data/fills.rs", "RUNNING_MAX")]),
+    (
+        "Uplinks in a transaction of a fill",
+        &[("store/devices/walk.rs", "CHUNK")],
+    ),
+    (
+        "Fields in an export",
+        &[
+            ("api/data/export/mod.rs", "NAMES_MAX_BYTES"),
+            ("api/data/export/parquet.rs", "FIELDS_MAX"),
+        ],
+    ),
+    (
+        "Rows that an export holds",
+        &[
+            ("api/data/export/mod.rs", "AT_ONCE"),
+            ("api/data/export/parquet.rs", "GROUP_ROWS_MAX"),
+            ("api/data/export/parquet.rs", "GROUP_BYTES_MAX"),
+        ],
+    ),
+    (
         "Drivers that are exported",
         &[
             ("api/drivers/archives.rs", "EXPORTS_MAX"),

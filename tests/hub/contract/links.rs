@@ -54,6 +54,11 @@ async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
                 json!({"payload_hex": "0011223344556677", "f_port": 1}),
             )
         }
+        "create_fill" => {
+            let table = json!({"name": "filled", "selector": ""});
+            let table = hub.post("data-tables", &table).await.created();
+            (json!({"id": table["id"]}), json!({}))
+        }
         "create_replay" => {
             let id = hub
                 .integration("replayed", "", "https://nowhere.invalid/sink")

@@ -201,6 +201,7 @@ async fn what_is_old_goes_and_what_is_young_stays(database: Database) {
         ("sessions", 1),
         ("imports", 1),
         ("replays", 1),
+        ("fills", 0),
         ("rows", 0),
     ] {
         assert_eq!(deleted(&hub, kind).await, rows, "{kind}");

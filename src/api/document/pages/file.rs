@@ -12,7 +12,7 @@ use poem::{
     http::{HeaderValue, header},
 };
 
-use crate::api::http::edge::IsPublic;
+use crate::api::http::{compression::takes_gzip, edge::IsPublic};
 
 /// Files of fewer bytes are not compressed, because they fit into one packet.
 const COMPRESSED_MIN: usize = 1024;
@@ -77,7 +77,7 @@ impl File {
     /// Returns the response to a request for this file.
     pub fn respond(&self, request: &Request) -> Response {
         let (body, encoding) = match &self.gzip {
-            Some(gzip) if takes_gzip(request) => (gzip, Some("gzip")),
+            Some(gzip) if takes_gzip(request.headers()) => (gzip, Some("gzip")),
             _ => (&self.plain, None),
         };
         let mut response = Response::builder()
@@ -111,26 +111,6 @@ fn compressed(plain: &[u8]) -> Option<Bytes> {
     (gzip.len() < plain.len()).then(|| gzip.into())
 }
 
-/// Returns true if the client accepts gzip (RFC 9110, 12.5.3). A coding that the header does not name is not
-/// accepted.
-fn takes_gzip(request: &Request) -> bool {
-    let values = request.headers().get_all(header::ACCEPT_ENCODING).iter();
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|coding| coding.split_once(';').unwrap_or((coding, "")))
-        .find(|(coding, _)| coding.trim().eq_ignore_ascii_case("gzip"))
-        .is_some_and(|(_, weight)| !is_zero(weight))
-}
-
-/// Returns true for `q=0`, in any of the forms that it can be written in.
-fn is_zero(weight: &str) -> bool {
-    let Some((name, value)) = weight.split_once('=') else {
-        return false;
-    };
-    name.trim().eq_ignore_ascii_case("q") && value.trim().parse::<f64>() == Ok(0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use sha2::Digest;
@@ -152,7 +132,11 @@ mod tests {
             let request = values.iter().fold(Request::builder(), |request, value| {
                 request.header(header::ACCEPT_ENCODING, *value)
             });
-            assert_eq!(takes_gzip(&request.finish()), expected, "{values:?}");
+            assert_eq!(
+                takes_gzip(request.finish().headers()),
+                expected,
+                "{values:?}"
+            );
         }
     }
 

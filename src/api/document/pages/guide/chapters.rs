@@ -46,6 +46,8 @@ chapters! {
         "mqtt" "Receive messages from brokers, and publish to them"
         "downlinks" "Send messages to devices, and set their desired state"
         "device-files" "Import and export devices as CSV and NDJSON";
+    "Data tables":
+        "data-tables" "Store decoded data, ask for rows, export them";
     "Drivers":
         "drivers" "Write and test a driver"
         "driver-registry" "Versions, tags, roll back, export and import"
