@@ -313,7 +313,13 @@ RULES = [
     (r"resend_delivery", r" is already queued$", "the state of the delivery"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "patterns that all languages read alike know ASCII's letters alone"),
-    (r"(list|export|delete)_rows|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay", r"^to: must not be before from$", "two values that must fit each other"),
+    (r"(list|export|delete|aggregate)_rows|aggregate_device_uplinks|get_.*_chart|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay", r"^to: must not be before from$", "two values that must fit each other"),
+    (r"aggregate_rows|list_latest_values|get_data_table_chart", r"^selector: ", "a grammar, and no regular language"),
+    (r"aggregate_.*|get_.*_chart", r"^timezone: must be the name of ", "which time zones there are"),
+    (r"aggregate_.*|get_.*_chart", r"^columns: (the (data table|column) |is required: the data table |must have at most )",
+     "the state of the data table, and numbers in a path"),
+    (r"aggregate_.*|list_latest_values|get_.*_chart", r"^device_id: (must be 1 to 100 |the chart would have more than )", "the length of each identifier of several"),
+    (r"aggregate_.*", r"^interval: the answer would have more than ", "the length of a period"),
     (r"create_uplink", r"^(?!id|query parameter(?! .event))", "the body is the network server's, in the form of the connection's type"),
 ]
 

@@ -76,7 +76,13 @@ type AllOperations = (
     devices::labels::DeviceLabelsApi,
     devices::imports::DeviceImportsApi,
     devices::bulk::DeviceBulkApi,
-    (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
+    (
+        data::tables::DataTablesApi,
+        data::rows::DataTableRowsApi,
+        data::aggregate::AggregatesApi,
+        data::latest::LatestApi,
+        data::chart::ChartsApi,
+    ),
     (
         integrations::resource::IntegrationsApi,
         integrations::control::IntegrationControlApi,
@@ -155,7 +161,13 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         devices::labels::DeviceLabelsApi,
         devices::imports::DeviceImportsApi { hub: hub() },
         devices::bulk::DeviceBulkApi,
-        (data::tables::DataTablesApi, data::rows::DataTableRowsApi),
+        (
+            data::tables::DataTablesApi,
+            data::rows::DataTableRowsApi,
+            data::aggregate::AggregatesApi { hub: hub() },
+            data::latest::LatestApi { hub: hub() },
+            data::chart::ChartsApi { hub: hub() },
+        ),
         (
             integrations::resource::IntegrationsApi { hub: hub() },
             integrations::control::IntegrationControlApi { hub: hub() },

@@ -1,5 +1,9 @@
 //! Data tables and their rows.
 
+pub mod latest;
+pub mod number;
+pub mod numbers;
+
 use std::time::Instant;
 
 use sea_orm::{

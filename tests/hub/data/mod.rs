@@ -1,5 +1,9 @@
 //! Data tables and what stands in them.
 
+mod aggregate_limits;
+mod aggregates;
+mod charts;
 mod deleted_rows;
+mod latest;
 mod measurements;
 mod retention;
