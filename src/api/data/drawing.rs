@@ -296,7 +296,7 @@ mod tests {
         let line = DrawnLine {
             name: name.clone(),
             segments: vec![
-                vec![(start, 1.0), (start + 3600 * SECOND, f64::from(7))],
+                vec![(start, 1.0), (start + 3600 * SECOND, 7.0)],
                 vec![(start + 7200 * SECOND, 3.0)],
             ],
         };

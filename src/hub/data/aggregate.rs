@@ -10,7 +10,6 @@ use chrono_tz::Tz;
 
 use super::{
     calendar::{Calendar, at},
-    charts::in_time,
     fold::Figures,
     functions::Function,
     interval::Interval,
@@ -105,8 +104,10 @@ type Buckets = BTreeMap<(Time, Option<String>, usize), Figures>;
 impl Hub {
     /// Aggregates numbers of stored rows.
     pub async fn aggregate(&self, scope: &Scope, request: &Aggregation) -> Result<Aggregated> {
-        let _chart = self.charts.begin(scope.tenant()).await?;
-        in_time(aggregate(scope, request)).await
+        let (scope, request) = (scope.clone(), request.clone());
+        let tenant = scope.tenant();
+        let reads = async move { aggregate(&scope, &request).await };
+        self.charts.run(tenant, reads).await
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{
     aggregate::{SORTED_MAX, read_extent},
-    charts::in_time,
     reduce::{Point, reduce, segments},
 };
 use crate::{
@@ -61,8 +60,10 @@ pub struct Lines {
 impl Hub {
     /// Returns the lines of a chart.
     pub async fn chart(&self, scope: &Scope, request: &ChartRequest) -> Result<Lines> {
-        let _chart = self.charts.begin(scope.tenant()).await?;
-        in_time(read(scope, request)).await
+        let (scope, request) = (scope.clone(), request.clone());
+        let tenant = scope.tenant();
+        let reads = async move { read(&scope, &request).await };
+        self.charts.run(tenant, reads).await
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+use tracing::Instrument;
+
 use crate::{
     error::{Error, Result},
     id::TenantId,
@@ -17,7 +20,7 @@ const WAITING_MAX: usize = 128;
 /// once.
 const SHARE_MAX: usize = 32;
 /// Maximum time for the reads of one request.
-pub const TIME_MAX: Duration = Duration::from_secs(15);
+const TIME_MAX: Duration = Duration::from_secs(15);
 
 /// The requests in progress.
 pub struct Charts {
@@ -27,7 +30,7 @@ pub struct Charts {
 
 /// A request in progress. It releases its place on drop.
 #[must_use]
-pub struct Chart {
+struct Chart {
     _turn: Turn<TenantId>,
     _place: Place<TenantId>,
 }
@@ -42,11 +45,28 @@ impl Default for Charts {
 }
 
 impl Charts {
+    /// Does the reads of a request of this tenant in its turn, for a limited time. Once they have begun, they go on if
+    /// the client hangs up, so that nobody starts more of them at a time by hanging up.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        reads: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let chart = self.begin(tenant).await?;
+        let work = async move {
+            let _chart = chart;
+            in_time(reads).await
+        };
+        tokio::spawn(work.in_current_span())
+            .await
+            .map_err(Error::internal)?
+    }
+
     /// Waits for the turn of a request of this tenant.
     ///
     /// # Errors
     /// Fails if too many requests wait already.
-    pub async fn begin(&self, tenant: TenantId) -> Result<Chart> {
+    async fn begin(&self, tenant: TenantId) -> Result<Chart> {
         let place = self.waiting.enter([(tenant, SHARE_MAX)]).map_err(|full| {
             Error::overloaded(match full {
                 Full::Share(_) => "too many aggregations of this tenant are in progress; try again",
@@ -61,8 +81,8 @@ impl Charts {
 }
 
 /// Awaits the reads of a request, for a limited time.
-pub async fn in_time<T>(reads: impl Future<Output = Result<T>>) -> Result<T> {
-    let Ok(read) = tokio::time::timeout(TIME_MAX, reads).await else {
+async fn in_time<T>(reads: impl Future<Output = Result<T>>) -> Result<T> {
+    let Ok(read) = timeout(TIME_MAX, reads).await else {
         let seconds = TIME_MAX.as_secs();
         return Err(Error::overloaded(&format!(
             "the database has not read the period within {seconds} seconds; choose a shorter period or fewer devices"

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::charts::in_time;
 use crate::{
     clock::Time,
     error::Result,
@@ -53,8 +52,17 @@ impl Hub {
         columns: Option<&[&str]>,
         stretch: &Stretch<String>,
     ) -> Result<Page<Latest, Place<String>>> {
-        let _chart = self.charts.begin(scope.tenant()).await?;
-        in_time(read(scope, listed, columns, stretch)).await
+        let (scope, listed, stretch) = (scope.clone(), listed.clone(), stretch.clone());
+        let columns = columns.map(|columns| columns.iter().map(|one| (*one).to_owned()).collect());
+        let tenant = scope.tenant();
+        let reads = async move {
+            let columns: Option<Vec<String>> = columns;
+            let columns: Option<Vec<&str>> = columns
+                .as_ref()
+                .map(|columns| columns.iter().map(String::as_str).collect());
+            read(&scope, &listed, columns.as_deref(), &stretch).await
+        };
+        self.charts.run(tenant, reads).await
     }
 }
 
