@@ -1,5 +1,7 @@
 """The faults of single answers and of who is answered, which schemathesis must notice through the proxy."""
 
+import re
+
 from tamper import Before, edit, is_one
 
 
@@ -133,6 +135,11 @@ def accepts_anything(request, answer):
         answer.body = b'{"collection": [], "next_cursor": null}'
 
 
+def wrong_event(request, answer):
+    if request.path == "/api/v3/events" and answer.status == 200:
+        answer.body = re.sub(rb'"device_id":"[^"]*"', b'"device_id":5', answer.body)
+
+
 def accepts_anybody(request, state):
     request.comes_from(state["token"])
 
@@ -185,6 +192,7 @@ FAULTS = {
     "a required member missing": (["get_device"], in_device(lambda body: body.pop("name"))),
     "null where nothing is null": (["get_device"], in_device(lambda body: body.update(name=None))),
     "a number where the document says a time": (["get_device"], in_device(lambda body: body.update(created_at=5))),
+    "an event of a stream that is not as described": (["follow_events"], wrong_event),
     "a media type that is not declared": (["list_data_tables"], wrong_media_type),
     "invalid requests accepted": (["list_devices"], accepts_anything),
     "requests without a token accepted": (["list_devices"], Before(accepts_anybody)),

@@ -214,6 +214,34 @@ def put_existing_body(case):
         case.body["selector"] = chance.choice(["site=berlin", "site=berlin, !retired", "a or (b and not c)"])
 
 
+# Less than any id of a stored event.
+BEFORE_ALL = "00000000-0000-7000-8000-000000000000"
+
+
+def begin_stream_at_first(case):
+    """Makes half of the streams begin with what is stored already: what is sent meanwhile is a matter of
+    chance."""
+    places = (ParameterLocation.QUERY, ParameterLocation.HEADER)
+    if all(is_positive(case, place) for place in places) and happens(choice(case, "stream"), case, 0.5):
+        case.query = {**(case.query or {}), "after": BEFORE_ALL}
+        case.headers.pop("Last-Event-ID", None)
+
+
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """Has each event of a stream checked against the schema that the document links. OpenAPI 3.0 has no
+    place for it: there a stream is one text."""
+    for operations in raw_schema["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                stream = response.get("content", {}).get("text/event-stream")
+                if stream:
+                    data = {"type": "string", "contentMediaType": "application/json"}
+                    data["contentSchema"] = stream["x-event-schema"]
+                    members = {"id": {"type": "string", "format": "uuid"}, "event": {"type": "string"}, "data": data}
+                    stream["schema"] = {"type": "object", "properties": members, "required": [*members]}
+
+
 def put_ingest_key(case):
     if case.headers.get("Authorization") != "Bearer ingest-key":
         return
@@ -233,6 +261,8 @@ def before_call(context, case, kwargs):
     put_existing_body(case)
     if operation_id(case.operation) == "create_uplink":
         put_ingest_key(case)
+    if operation_id(case.operation) == "follow_events":
+        begin_stream_at_first(case)
 
 
 @schemathesis.hook
@@ -320,7 +350,8 @@ RULES = [
      "the state of the data table, and numbers in a path"),
     (r"aggregate_.*|list_latest_values|get_.*_chart", r"^device_id: (must be 1 to 100 |the chart would have more than )", "the length of each identifier of several"),
     (r"aggregate_.*", r"^interval: the answer would have more than ", "the length of a period"),
-    (r"create_uplink", r"^(?!id|query parameter(?! .event))", "the body is the network server's, in the form of the connection's type"),
+    (r"create_uplink", r"^(?!id|query parameter(?! .(event|Token)))",
+     "the body is the network server's, in the form of the connection's type, and signed with the connection's key"),
 ]
 
 

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `ground.rs` | the ground that all parts stand on: settings, database, keys, workers, connections |
+//! | `foundation.rs` | what all parts use: settings, database, keys, workers, connections |
 //! | `background.rs` | the parts that work by themselves, behind the requests |
 //! | `front.rs` | the entrance of messages and requests |
 //! | `accounts.rs` | the users, for commands that work directly on the database |
@@ -15,8 +15,8 @@
 
 mod accounts;
 mod background;
+mod foundation;
 mod front;
-mod ground;
 mod metrics_port;
 mod obstacles;
 
@@ -47,8 +47,8 @@ use crate::{
 };
 pub use accounts::{Account, Accounts, NewAccount};
 use background::{Background, Handles};
+use foundation::{DatabaseWatch, Foundation, joined, open_vault};
 use front::Port;
-use ground::{DatabaseWatch, Ground, joined, open_vault};
 pub use obstacles::{unopened, unusable_files};
 
 /// Runs the hub until `stop` completes. The error is one line for the operator.
@@ -78,30 +78,30 @@ where
     let vault = open_vault(&config, &store).await?;
     let (tls, certificate) = tls::open(&config)?;
     let watch = DatabaseWatch::begin(store.clone());
-    let ground = Ground::lay(config, store, vault, worker).await?;
-    let port = Port::bind("listen", ground.config.listen).await?;
-    let metrics_port = metrics_port::bind(&ground.config).await?;
+    let foundation = Foundation::lay(config, store, vault, worker).await?;
+    let port = Port::bind("listen", foundation.config.listen).await?;
+    let metrics_port = metrics_port::bind(&foundation.config).await?;
     let address = port.address;
 
-    let (background, handles) = Background::build(&ground)?;
+    let (background, handles) = Background::build(&foundation)?;
     let wake = handles.wake.clone();
     let stopping = Stopping::default();
-    let hub = hub(&ground, handles, &stopping, certificate.health());
+    let hub = hub(&foundation, handles, &stopping, certificate.health());
     greet(&hub).await?;
 
-    let metrics = ground.metrics.clone();
-    let (writer, jobs) = Writer::new(ground.config.uplink_queue_max, metrics.clone());
+    let metrics = foundation.metrics.clone();
+    let (writer, jobs) = Writer::new(foundation.config.uplink_queue_max, metrics.clone());
     // If the writer breaks, messages in its queue are lost; their senders get no acknowledgement and send
     // them again after the hub restarts.
     let broken = CancellationToken::new();
-    let writing = write(ground.store.clone(), jobs, wake, metrics);
+    let writing = write(foundation.store.clone(), jobs, wake, metrics);
     let writing = supervise::spawn_vital("writer", broken.clone(), writing);
     let background = background.run();
-    let uplinks = uplink_path(&ground, writer);
+    let uplinks = uplink_path(&foundation, writer);
     let stop_accepting = stopping.begun.clone();
     let metrics_port =
-        metrics_port.map(|port| metrics_port::open(&ground, hub.clone(), port, tls.clone()));
-    let front = front::open(&ground, hub, uplinks, port, tls, stopping);
+        metrics_port.map(|port| metrics_port::open(&foundation, hub.clone(), port, tls.clone()));
+    let front = front::open(&foundation, hub, uplinks, port, tls, stopping);
     // Cannot be restarted by supervision because it owns the signal; it catches panics of a single check
     // itself.
     let watching_certificate = certificate.run(hangup, stop_accepting);
@@ -125,10 +125,14 @@ where
     if let Some(metrics_port) = metrics_port {
         metrics_port.close().await?;
     }
-    ground.publishers.close().await;
-    ground.drivers.shutdown().await;
+    foundation.publishers.close().await;
+    foundation.drivers.shutdown().await;
     watch.end().await?;
-    ground.store.close().await.map_err(|error| error.causes())?;
+    foundation
+        .store
+        .close()
+        .await
+        .map_err(|error| error.causes())?;
     sent.map_err(|error| error.causes())?;
     if broken.is_cancelled() {
         return Err("a task broke; the log says which".to_owned());
@@ -138,22 +142,27 @@ where
 }
 
 /// The hub over its parts.
-fn hub(ground: &Ground, handles: Handles, stopping: &Stopping, certificate: tls::Health) -> Hub {
+fn hub(
+    foundation: &Foundation,
+    handles: Handles,
+    stopping: &Stopping,
+    certificate: tls::Health,
+) -> Hub {
     Hub::new(
-        ground.store.clone(),
-        ground.config.clone(),
-        ground.drivers.clone(),
-        ground.vault.clone(),
+        foundation.store.clone(),
+        foundation.config.clone(),
+        foundation.drivers.clone(),
+        foundation.vault.clone(),
         handles.wake,
         handles.imports,
         handles.replays,
         Live::new(
-            &ground.config,
-            ground.metrics.clone(),
+            &foundation.config,
+            foundation.metrics.clone(),
             stopping.begun.clone(),
         ),
-        ground.guard.clone(),
-        ground.metrics.clone(),
+        foundation.guard.clone(),
+        foundation.metrics.clone(),
         certificate,
     )
 }
@@ -176,15 +185,15 @@ async fn greet(hub: &Hub) -> Result<(), String> {
 }
 
 /// The path of uplinks, which ends at the writer.
-fn uplink_path(ground: &Ground, writer: Writer) -> UplinkPath {
-    let Ground {
+fn uplink_path(foundation: &Foundation, writer: Writer) -> UplinkPath {
+    let Foundation {
         store,
         vault,
         drivers,
         config,
         metrics,
         ..
-    } = ground;
+    } = foundation;
     let plausible = Plausible {
         ahead_max: TimeDelta::seconds(i64::from(config.time_ahead_max_s)),
     };

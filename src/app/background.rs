@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::{Ground, joined};
+use super::foundation::{Foundation, joined};
 use crate::{
     delivery::{Engine, Handle},
     downlink,
@@ -52,27 +52,30 @@ pub struct Running {
 
 impl Background {
     /// Builds the components.
-    pub fn build(ground: &Ground) -> Result<(Self, Handles), String> {
+    pub fn build(foundation: &Foundation) -> Result<(Self, Handles), String> {
         let (deliveries, wake) = Engine::new(
-            ground.store.clone(),
-            ground.vault.clone(),
-            ground.config.clone(),
-            ground.guard.clone(),
-            ground.publishers.clone(),
-            ground.metrics.clone(),
+            foundation.store.clone(),
+            foundation.vault.clone(),
+            foundation.config.clone(),
+            foundation.guard.clone(),
+            foundation.publishers.clone(),
+            foundation.metrics.clone(),
         )
         .map_err(|error| error.causes())?;
-        let (importer, imports) = Importer::new(ground.store.clone());
-        let remover = Remover::new(ground.store.clone());
-        let housekeeper =
-            Housekeeper::new(ground.store.clone(), &ground.config, ground.metrics.clone());
-        let (replayer, replays) = Replayer::new(ground.store.clone(), wake.clone());
+        let (importer, imports) = Importer::new(foundation.store.clone());
+        let remover = Remover::new(foundation.store.clone());
+        let housekeeper = Housekeeper::new(
+            foundation.store.clone(),
+            &foundation.config,
+            foundation.metrics.clone(),
+        );
+        let (replayer, replays) = Replayer::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
-            ground.store.clone(),
-            ground.vault.clone(),
-            ground.config.clone(),
-            ground.guard.clone(),
-            ground.publishers.clone(),
+            foundation.store.clone(),
+            foundation.vault.clone(),
+            foundation.config.clone(),
+            foundation.guard.clone(),
+            foundation.publishers.clone(),
         );
         let parts = Self {
             deliveries,

@@ -7,7 +7,7 @@ use poem::Endpoint;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
-use super::ground::{Ground, joined};
+use super::foundation::{Foundation, joined};
 use crate::{
     api::{
         self, Tasks,
@@ -53,20 +53,20 @@ impl Port {
 
 /// Starts to accept messages and requests.
 pub fn open(
-    ground: &Ground,
+    foundation: &Foundation,
     hub: Hub,
     uplinks: UplinkPath,
     port: Port,
     tls: TlsAcceptor,
     stopping: Stopping,
 ) -> Front<impl Endpoint + 'static + use<>> {
-    let config = &ground.config;
+    let config = &foundation.config;
     let tasks = Tasks::default();
     let endpoint = api::endpoint(hub, &uplinks, tasks.clone(), stopping.cut.clone());
     let subscriber = Subscriber::new(
-        ground.store.clone(),
-        ground.vault.clone(),
-        ground.guard.clone(),
+        foundation.store.clone(),
+        foundation.vault.clone(),
+        foundation.guard.clone(),
         uplinks,
     );
     let stop = stopping.begun.clone();
@@ -79,7 +79,7 @@ pub fn open(
         server.clone(),
         config,
         stopping.begun.clone(),
-        ground.metrics.clone(),
+        foundation.metrics.clone(),
     );
     let accepting = supervise::spawn("acceptor", accepting, |accepting| accepting.run().boxed());
     Front {

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    foundation::{Foundation, joined},
     front::Port,
-    ground::{Ground, joined},
 };
 use crate::{
     api::{
@@ -51,15 +51,15 @@ pub async fn bind(config: &Config) -> Result<Option<Port>, String> {
 
 /// Starts to accept requests.
 pub fn open(
-    ground: &Ground,
+    foundation: &Foundation,
     hub: Hub,
     port: Port,
     tls: TlsAcceptor,
 ) -> MetricsPort<impl Endpoint + 'static + use<>> {
     let stopping = Stopping::default();
     let config = Config {
-        connections_max: CONNECTIONS_MAX.min(ground.config.connections_max),
-        ..Config::clone(&ground.config)
+        connections_max: CONNECTIONS_MAX.min(foundation.config.connections_max),
+        ..Config::clone(&foundation.config)
     };
     let allows_plain = config.metrics_plain_http || port.address.ip().is_loopback();
     let endpoint = api::metrics_endpoint(hub, allows_plain, stopping.cut.clone());
@@ -69,7 +69,7 @@ pub fn open(
         server.clone(),
         &config,
         stopping.begun.clone(),
-        ground.metrics.clone(),
+        foundation.metrics.clone(),
     );
     let accepting = supervise::spawn("acceptor of metrics", accepting, |accepting| {
         accepting.run().boxed()

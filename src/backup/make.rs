@@ -8,7 +8,7 @@ use super::{header::Header, writer::Writer};
 use crate::store::transfer::{Digest, Source, write_row};
 
 /// A backup that was made.
-pub struct Made {
+pub struct BackupSummary {
     /// Number of tables.
     pub tables: usize,
     /// Number of rows.
@@ -25,7 +25,7 @@ pub async fn back_up(
     path: &Path,
     keys: Option<&dyn Fn() -> Result<String, String>>,
     replaces: bool,
-) -> Result<Made, String> {
+) -> Result<BackupSummary, String> {
     let named = |error: std::io::Error| format!("{}: {error}", path.display());
     if !replaces && path.symlink_metadata().is_ok() {
         return Err(format!(
@@ -60,7 +60,7 @@ pub async fn back_up(
         writer.keys(keys).map_err(named)?;
     }
     source.close().await.map_err(|error| error.causes())?;
-    Ok(Made {
+    Ok(BackupSummary {
         tables: tables.len(),
         rows: total,
         bytes: writer.finish(path, replaces).map_err(named)?,

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use tracing::{Instrument, Span};
 
 use super::{
-    output::{self, Returned, Times, Update},
+    decoded::{Decoded, Taken, failure},
+    output::{self, Returned, Times},
     version::{Decoding, DriverRoute, DriverVersion},
 };
 use crate::{
@@ -15,26 +16,8 @@ use crate::{
     error::{Error, Result},
     id::TenantId,
     networks::Uplink,
-    store::{live::events::NewEvent, members},
     traces,
 };
-
-/// Maximum number of log lines of a driver that an event stores.
-const LOG_LINES_MAX: usize = 100;
-
-/// Result of decoding an uplink.
-pub struct Decoded {
-    /// Decoded fields; `None` without a driver, without a payload, or after a failure.
-    pub data: Option<Map<String, Value>>,
-    /// Values with their own times, if the driver returned several.
-    pub updates: Option<Vec<Update>>,
-    /// New driver state of the device, if the driver keeps one.
-    pub new_state: Option<Map<String, Value>>,
-    /// Failure of the driver: the message for display, and the JSON that is stored.
-    pub failure: Option<(String, Value)>,
-    /// Events of the device to record.
-    pub events: Vec<NewEvent>,
-}
 
 /// Input of a driver.
 pub struct Given<'a> {
@@ -84,24 +67,17 @@ impl Decoder {
         received_at: Time,
         state: Option<&Map<String, Value>>,
     ) -> Result<Decoded> {
-        let nothing = Decoded {
-            data: None,
-            updates: None,
-            new_state: None,
-            failure: None,
-            events: Vec::new(),
-        };
         if !uplink.carries_data() {
-            return Ok(nothing);
+            return Ok(Decoded::default());
         }
         if let DriverRoute::Missing(reference) = route {
             let message = format!("there is no driver {reference}");
             let failure = json!({"kind": "missing", "message": message, "line": null});
-            return Ok(failed(&message, failure, &[]));
+            return Ok(Decoded::failed(&message, failure, &[]));
         }
         let driver = route.decoding();
         let (Some(driver), Some(payload)) = (driver, uplink.payload.clone()) else {
-            return Ok(nothing);
+            return Ok(Decoded::default());
         };
         let given = Given {
             payload,
@@ -119,7 +95,8 @@ impl Decoder {
             Ok(taken) => Ok(taken.into()),
             Err(error) => {
                 not_overloaded(&error)?;
-                Ok(failed(&error.at_line(), failure(&error), &error.logs))
+                let failure = failure(&error);
+                Ok(Decoded::failed(&error.at_line(), failure, &error.logs))
             }
         }
     }
@@ -182,7 +159,7 @@ impl Decoder {
             cpu_time_us,
             memory_peak_bytes: _,
         } = decoded;
-        let told = (data, new_state);
+        let reported = (data, new_state);
         let times = Times {
             uplink: time,
             plausible: self.plausible,
@@ -191,7 +168,7 @@ impl Decoder {
         match admit(
             version.schema.as_deref(),
             self.state_bytes_max,
-            told,
+            reported,
             &times,
         ) {
             Ok((returned, of_times)) => {
@@ -250,15 +227,6 @@ fn admit(
     Ok((returned, warnings))
 }
 
-/// Validated result of a driver, with its warnings and logs.
-pub struct Taken {
-    returned: Returned,
-    /// Warnings of the driver.
-    pub warnings: Vec<String>,
-    /// Log lines of the driver.
-    pub logs: Vec<String>,
-}
-
 impl Run {
     fn built_in(driver: BuiltIn, payload: &[u8], whole: bool) -> Self {
         let decoded = driver.decode(payload);
@@ -288,41 +256,6 @@ impl Run {
     }
 }
 
-impl From<Taken> for Decoded {
-    fn from(taken: Taken) -> Self {
-        let (data, updates, new_state) = match taken.returned {
-            Returned::Plain { fields, new_state } => (
-                members_without_nul(fields),
-                None,
-                new_state.map(members_without_nul),
-            ),
-            Returned::Own { new_state, updates } => {
-                let updates: Vec<_> = updates
-                    .into_iter()
-                    .map(|update| Update {
-                        values: members_without_nul(update.values),
-                        ..update
-                    })
-                    .collect();
-                let new_state = new_state.map(members_without_nul);
-                (output::merged(&updates), Some(updates), new_state)
-            }
-        };
-        let event = match (&taken.warnings[..], &taken.logs[..]) {
-            ([], []) => None,
-            ([], logs) => Some(logged(logs)),
-            (warnings, logs) => Some(warning(warnings, logs)),
-        };
-        Self {
-            data: Some(data),
-            updates,
-            new_state,
-            failure: None,
-            events: event.into_iter().collect(),
-        }
-    }
-}
-
 /// Records the outcome of a driver's call in its span.
 pub(super) fn trace(span: &Span, error: Option<&DriverError>) {
     let outcome = error.map_or("ok", |error| error.kind.as_str());
@@ -348,87 +281,10 @@ pub fn was_run(error: &DriverError) -> Result<()> {
     }
 }
 
-/// Returns the failure as it is stored with an uplink and shown to users.
-pub fn failure(error: &DriverError) -> Value {
-    json!({
-        "kind": error.kind.as_str(),
-        "message": without_nul_text(error.message.clone()),
-        "line": error.line,
-    })
-}
-
-fn failed(message: &str, failure: Value, logs: &[String]) -> Decoded {
-    let mut details = failure.clone();
-    if let Value::Object(details) = &mut details {
-        details.insert("logs".to_owned(), kept(logs));
-    }
-    let event = NewEvent {
-        kind: "driver_failed",
-        message: without_nul_text(message.to_owned()),
-        details: members(details),
-    };
-    Decoded {
-        data: None,
-        updates: None,
-        new_state: None,
-        failure: Some((message.to_owned(), failure)),
-        events: vec![event],
-    }
-}
-
-fn warning(warnings: &[String], logs: &[String]) -> NewEvent {
-    NewEvent {
-        kind: "driver_warning",
-        message: without_nul_text(warnings.join("; ")),
-        details: members(json!({"warnings": kept(warnings), "logs": kept(logs)})),
-    }
-}
-
-/// Returns the event for a driver that wrote log lines without warnings.
-fn logged(logs: &[String]) -> NewEvent {
-    NewEvent {
-        kind: "driver_logged",
-        message: without_nul_text(logs.first().cloned().unwrap_or_default()),
-        details: members(json!({"logs": kept(logs)})),
-    }
-}
-
-fn kept(lines: &[String]) -> Value {
-    lines
-        .iter()
-        .take(LOG_LINES_MAX)
-        .map(|line| without_nul_text(line.clone()))
-        .collect()
-}
-
-fn members_without_nul(members: Map<String, Value>) -> Map<String, Value> {
-    members
-        .into_iter()
-        .map(|(key, value)| (without_nul_text(key), without_nul(value)))
-        .collect()
-}
-
-/// Replaces NUL, which PostgreSQL cannot store, with the replacement character.
-fn without_nul(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(without_nul_text(text)),
-        Value::Array(items) => items.into_iter().map(without_nul).collect(),
-        Value::Object(object) => Value::Object(members_without_nul(object)),
-        other => other,
-    }
-}
-
-fn without_nul_text(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::members;
 
     fn admitted(
         schema: &str,

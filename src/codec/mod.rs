@@ -3,11 +3,12 @@
 //! | file | contents |
 //! |---|---|
 //! | `versions.rs`, `version.rs` | cached driver versions, and resolution of references |
-//! | `decode.rs`, `output.rs` | one run on a payload, and its result |
+//! | `decode.rs`, `output.rs`, `decoded.rs` | one run on a payload, its result, and what is recorded of it |
 //! | `encode.rs` | encoding of values for a device |
 //! | `tryout.rs` | test runs without side effects |
 
 pub mod decode;
+pub mod decoded;
 pub mod encode;
 pub mod output;
 pub mod tryout;

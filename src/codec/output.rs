@@ -96,9 +96,9 @@ pub fn read(
         let is_given = update.time != times.uplink;
         let doubt = || times.plausible.doubt(update.time, times.now);
         if let Some(doubt) = is_given.then(doubt).flatten() {
-            let told = update.time.to_rfc3339();
+            let reported = update.time.to_rfc3339();
             warnings.push(format!(
-                "updates.{index}.timestamp: {told} {doubt}; the hub uses the time of the uplink"
+                "updates.{index}.timestamp: {reported} {doubt}; the hub uses the time of the uplink"
             ));
             update.time = times.uplink;
         }
@@ -228,8 +228,8 @@ mod tests {
         let uplink = at("2026-01-31T12:00:00Z");
         assert_eq!(times, [uplink, uplink, at("2026-01-31T12:05:00Z")]);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
-        let told = "updates.0.timestamp: 1999-12-31T23:59:59+00:00 is before the year 2000";
-        assert!(warnings[0].starts_with(told), "{warnings:?}");
+        let reported = "updates.0.timestamp: 1999-12-31T23:59:59+00:00 is before the year 2000";
+        assert!(warnings[0].starts_with(reported), "{warnings:?}");
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (wrong, told) in [
+        for (wrong, reported) in [
             (json!({"new_state": 1}), "new_state: must be an object"),
             (
                 json!({"new_state": {}, "updates": {}}),
@@ -321,7 +321,7 @@ mod tests {
             ),
         ] {
             let error = read_json(wrong).unwrap_err();
-            assert!(error.starts_with(told), "{error}");
+            assert!(error.starts_with(reported), "{error}");
         }
     }
 

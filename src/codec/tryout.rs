@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Codec,
-    decode::{self, Decoded, Given},
+    decode::{self, Given},
+    decoded::{self, Decoded},
     output::{Update, texts},
     version::{Decoding, DriverVersion, Statefulness},
 };
@@ -63,7 +64,7 @@ pub enum Subject {
 
 /// Result of a test run.
 #[derive(Default)]
-pub struct Tried {
+pub struct TryoutResult {
     /// Return value of the function.
     pub result: Option<Value>,
     /// Data as the hub would store them.
@@ -89,7 +90,7 @@ pub struct Tried {
 impl Codec {
     /// Runs a driver. A failure of the driver is part of the result; an error means that the driver could
     /// not be run.
-    pub async fn try_out(&self, scope: &Scope, trial: Trial) -> Result<Tried> {
+    pub async fn try_out(&self, scope: &Scope, trial: Trial) -> Result<TryoutResult> {
         self.check_state(trial.state.as_ref())?;
         let (digest, tried) = match self.found(scope, &trial.code).await? {
             Decoding::BuiltIn(driver) => (None, self.try_built_in(scope, driver, trial).await),
@@ -101,8 +102,8 @@ impl Codec {
         if let Err(error) = &tried {
             decode::was_run(error)?;
         }
-        let tried = tried.unwrap_or_else(Tried::failed);
-        Ok(Tried { digest, ..tried })
+        let tried = tried.unwrap_or_else(TryoutResult::failed);
+        Ok(TryoutResult { digest, ..tried })
     }
 
     fn check_state(&self, state: Option<&Map<String, Value>>) -> Result<()> {
@@ -134,7 +135,7 @@ impl Codec {
         scope: &Scope,
         driver: BuiltIn,
         trial: Trial,
-    ) -> Result<Tried, DriverError> {
+    ) -> Result<TryoutResult, DriverError> {
         let decoding = Decoding::BuiltIn(driver);
         match (&trial.function, &trial.subject) {
             (None, Subject::Payload(payload)) => {
@@ -146,9 +147,9 @@ impl Codec {
             ))),
             (None, Subject::Data(data)) => {
                 let result = driver.encode(data).map(|bytes| json!(bytes));
-                result.map(|result| Tried {
+                result.map(|result| TryoutResult {
                     result: Some(result),
-                    ..Tried::default()
+                    ..TryoutResult::default()
                 })
             }
         }
@@ -159,7 +160,7 @@ impl Codec {
         scope: &Scope,
         version: Arc<DriverVersion>,
         trial: Trial,
-    ) -> Result<Tried, DriverError> {
+    ) -> Result<TryoutResult, DriverError> {
         let names = match (&trial.function, &trial.subject) {
             (None, Subject::Payload(payload)) => {
                 let (payload, decoding) = (payload.clone(), Decoding::Version(version));
@@ -171,7 +172,7 @@ impl Codec {
         let (input, received_at) = (trial.input(), trial.received_at());
         let called = self.call_first(scope, &version, &names, input, received_at);
         let (name, returned) = called.await?;
-        Ok(Tried::returned(name, returned))
+        Ok(TryoutResult::returned(name, returned))
     }
 
     /// Calls the first of these functions that the driver defines, and returns its name with the result.
@@ -207,16 +208,16 @@ impl Codec {
         driver: Decoding,
         payload: Bytes,
         trial: &Trial,
-    ) -> Result<Tried, DriverError> {
+    ) -> Result<TryoutResult, DriverError> {
         if !carries_data(trial.f_port, Some(&payload)) {
-            return Ok(Tried {
+            return Ok(TryoutResult {
                 error: Some(json!({
                     "kind": "no_data",
                     "message": "the hub decodes no frame without a payload, and none on port 0, which \
                                 holds commands of LoRaWAN itself; name a function to call it all the same",
                     "line": null,
                 })),
-                ..Tried::default()
+                ..TryoutResult::default()
             });
         }
         let now = clock::now();
@@ -233,19 +234,19 @@ impl Codec {
             Ok(taken) => {
                 let (warnings, logs) = (taken.warnings.clone(), taken.logs.clone());
                 let decoded = Decoded::from(taken);
-                Tried {
+                TryoutResult {
                     data: decoded.data,
                     updates: decoded.updates,
                     new_state: decoded.new_state,
                     warnings,
                     logs,
-                    ..Tried::default()
+                    ..TryoutResult::default()
                 }
             }
             Err(error) if decode::was_run(&error).is_err() => return Err(error),
-            Err(error) => Tried::failed(error),
+            Err(error) => TryoutResult::failed(error),
         };
-        Ok(Tried {
+        Ok(TryoutResult {
             result: run.result,
             cpu_time_us: run.cpu_time_us,
             memory_peak_bytes: run.memory_peak_bytes,
@@ -289,13 +290,13 @@ impl Trial {
     }
 }
 
-impl Tried {
+impl TryoutResult {
     fn returned(function: &str, returned: Returned) -> Self {
-        let told = |member: &str| match is_ts013(function) {
+        let reported = |member: &str| match is_ts013(function) {
             true => texts(&returned.result, member),
             false => Vec::new(),
         };
-        let (warnings, errors) = (told("warnings"), told("errors"));
+        let (warnings, errors) = (reported("warnings"), reported("errors"));
         let error = (!errors.is_empty()).then(|| DriverError {
             kind: DriverErrorKind::Exception,
             message: errors.join("; "),
@@ -306,7 +307,7 @@ impl Tried {
         Self {
             result: Some(returned.result),
             warnings,
-            error: error.as_ref().map(decode::failure),
+            error: error.as_ref().map(decoded::failure),
             logs: returned.logs,
             cpu_time_us: returned.cpu_time_us,
             memory_peak_bytes: Some(returned.memory_peak_bytes),
@@ -316,7 +317,7 @@ impl Tried {
 
     fn failed(error: DriverError) -> Self {
         Self {
-            error: Some(decode::failure(&error)),
+            error: Some(decoded::failure(&error)),
             cpu_time_us: error.cpu_time_us,
             logs: error.logs,
             ..Self::default()

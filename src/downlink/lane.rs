@@ -191,10 +191,10 @@ impl Lane {
     }
 
     async fn send(&self, transport: &Transport, downlink: Downlink) {
-        let attempt = match self.parcel(&downlink).await {
-            Ok(parcel) => {
+        let attempt = match self.outgoing(&downlink).await {
+            Ok(outgoing) => {
                 let span = self.span(transport, &downlink);
-                let handing_over = self.hand_over(transport, &parcel, downlink.attempt);
+                let handing_over = self.hand_over(transport, &outgoing, downlink.attempt);
                 let attempt = handing_over.instrument(span.clone()).await;
                 let (outcome, is_failure) = match &attempt.outcome {
                     Outcome::Taken { .. } => ("sent", false),
@@ -232,7 +232,7 @@ impl Lane {
     async fn hand_over(
         &self,
         transport: &Transport,
-        parcel: &OutgoingDownlink,
+        outgoing: &OutgoingDownlink,
         attempt: i32,
     ) -> Attempt {
         if let Some(why) = &transport.unopened {
@@ -241,10 +241,12 @@ impl Lane {
                 outcome: Outcome::Later(self.scope.now() + UNTIL_KNOWN, why.clone()),
             };
         }
-        match transport.settings.handover(&transport.secrets, parcel) {
-            Ok(Handover::Call(request)) => self.call(transport, request, parcel, attempt).await,
+        match transport.settings.handover(&transport.secrets, outgoing) {
+            Ok(Handover::Call(request)) => self.call(transport, request, outgoing, attempt).await,
             Ok(Handover::Publish(publication)) => {
-                let outcome = self.publish(transport, publication, parcel, attempt).await;
+                let outcome = self
+                    .publish(transport, publication, outgoing, attempt)
+                    .await;
                 Attempt {
                     status: None,
                     outcome,
@@ -264,7 +266,7 @@ impl Lane {
         &self,
         transport: &Transport,
         publication: Publication,
-        parcel: &OutgoingDownlink,
+        outgoing: &OutgoingDownlink,
         attempt: i32,
     ) -> Outcome {
         let Some(broker) = &transport.broker else {
@@ -275,7 +277,7 @@ impl Lane {
         let publisher = self.publishers.get(&purpose, broker);
         let within = Duration::from_secs(self.config.downlink_timeout_s);
         match publisher.publish(publication, within).await {
-            Ok(()) => match transport.settings.read_answer(parcel, &Value::Null) {
+            Ok(()) => match transport.settings.read_answer(outgoing, &Value::Null) {
                 Ok(Taken { reference }) => Outcome::Taken { reference },
                 Err(why) => Outcome::GivenUp(why),
             },
@@ -294,7 +296,7 @@ impl Lane {
         &self,
         transport: &Transport,
         request: Request,
-        parcel: &OutgoingDownlink,
+        outgoing: &OutgoingDownlink,
         attempt: i32,
     ) -> Attempt {
         let caller = match transport.caller(&self.caller) {
@@ -306,7 +308,7 @@ impl Lane {
         let text = String::from_utf8_lossy(&answer.body);
         let read = || {
             let body: Value = serde_json::from_str(&text).unwrap_or_default();
-            transport.settings.read_answer(parcel, &body)
+            transport.settings.read_answer(outgoing, &body)
         };
         // The stored part of the answer is visible to every user who may read downlinks.
         let redactor = Redactor::new(transport.secrets.values());
@@ -349,7 +351,7 @@ impl Lane {
         Attempt { status, outcome }
     }
 
-    async fn parcel(&self, downlink: &Downlink) -> Result<OutgoingDownlink> {
+    async fn outgoing(&self, downlink: &Downlink) -> Result<OutgoingDownlink> {
         let radio = uplinks::last_radio(&self.scope, downlink.device, self.connection).await?;
         let names = radio
             .map(members)

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     store::{
         Scope, Store,
-        live::{self, Happening, Interest},
+        live::{self, Interest, LiveRecord},
     },
 };
 
@@ -118,7 +118,7 @@ where
     }
 
     /// Waits for the next events, at least one; `None` at the end of the stream.
-    pub async fn next(&mut self) -> Option<Result<Vec<Happening>>> {
+    pub async fn next(&mut self) -> Option<Result<Vec<LiveRecord>>> {
         loop {
             if self.page_after.is_none() && !self.wait().await {
                 return None;
@@ -166,7 +166,7 @@ where
     }
 
     /// Reads one page of events that have not been sent.
-    async fn look(&mut self) -> Result<Vec<Happening>> {
+    async fn look(&mut self) -> Result<Vec<LiveRecord>> {
         let after = match self.page_after.take() {
             Some(after) => after,
             None => self.begin_to_look().await?,

@@ -106,7 +106,7 @@ pub trait DownlinkNetwork: Send + Sync {
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String>;
 
     /// Returns a request that changes nothing and needs the same credentials as a downlink. `device` is the
@@ -119,7 +119,7 @@ pub trait DownlinkNetwork: Send + Sync {
     }
 
     /// Reads the body of a successful response; it is null for a broker.
-    fn read_answer(&self, _parcel: &OutgoingDownlink, _body: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, _downlink: &OutgoingDownlink, _body: &Value) -> Result<Taken, String> {
         Ok(Taken::default())
     }
 
@@ -178,9 +178,20 @@ pub fn topic_level<'a>(name: &str, value: &'a str) -> Result<&'a str, String> {
     }
 }
 
-/// Example parcel for tests.
 #[cfg(test)]
-pub fn parcel() -> OutgoingDownlink {
+impl Handover {
+    /// Returns the request of a network server with an HTTP API.
+    pub fn into_request(self) -> Request {
+        match self {
+            Self::Call(request) => request,
+            Self::Publish(publication) => panic!("{publication:?} is no request"),
+        }
+    }
+}
+
+/// Example downlink for tests.
+#[cfg(test)]
+pub fn example_downlink() -> OutgoingDownlink {
     OutgoingDownlink {
         id: "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11".parse().unwrap(),
         network_device_id: "70B3D57ED0012345".to_owned(),

@@ -79,7 +79,7 @@ pub struct Uplink {
     /// server does not report it.
     pub acknowledges: bool,
     /// Other information in the message, such as the location of the device.
-    pub beside: Option<Box<Told>>,
+    pub beside: Option<Box<Report>>,
     /// Radio metadata.
     pub radio: Radio,
 }
@@ -197,25 +197,25 @@ pub struct News {
     /// Time of the event by the network server's clock, truncated to microseconds.
     pub time: Option<DateTime<Utc>>,
     /// Content of the message.
-    pub told: Told,
+    pub report: Report,
 }
 
 impl News {
     /// Creates a message without names and time.
     #[must_use]
-    pub fn new(network_device_id: Option<String>, told: Told) -> Self {
+    pub fn new(network_device_id: Option<String>, report: Report) -> Self {
         Self {
             network_device_id,
             names: Names::default(),
             time: None,
-            told,
+            report,
         }
     }
 }
 
 /// Content of a message other than an uplink.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum Report {
     /// A device has joined the network, or requests to.
     Join {
         /// LoRaWAN device address in the new session, hexadecimal.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     device_id::{fold_network_device_id, is_eui},
-    event::{Radio, Reception, Told},
+    event::{Radio, Reception, Report},
     malformed::Malformed,
     read::{MAX_RECEPTIONS, at, level, number, text, whole_number},
 };
@@ -53,9 +53,9 @@ impl Battery {
 }
 
 /// Returns the device status of a LoRaWAN `DevStatusAns`.
-pub fn status(battery: Option<&Value>, margin: Option<&Value>) -> Told {
+pub fn status(battery: Option<&Value>, margin: Option<&Value>) -> Report {
     let battery = Battery::of(battery);
-    Told::Status {
+    Report::Status {
         battery_percent: battery.percent,
         battery_v: None,
         external_power: battery.external_power,
@@ -121,9 +121,10 @@ impl Radio {
 
     /// Sets the data rate from text: `SF9BW125`, or `SF9 BW125 4/5` with the coding rate.
     pub(crate) fn with_data_rate(self, data_rate: Option<&Value>) -> Self {
-        let told = data_rate.and_then(text).unwrap_or_default();
-        let (coding_rates, rest): (Vec<&str>, Vec<&str>) =
-            told.split_whitespace().partition(|part| part.contains('/'));
+        let reported = data_rate.and_then(text).unwrap_or_default();
+        let (coding_rates, rest): (Vec<&str>, Vec<&str>) = reported
+            .split_whitespace()
+            .partition(|part| part.contains('/'));
         let coding_rate = coding_rates.first().map(|rate| (*rate).to_owned());
         let compact = rest.concat();
         let lora = compact.strip_prefix("SF").and_then(|rest| {

@@ -44,7 +44,7 @@ pub use self::{
     device_id::fold_network_device_id,
     downlink::{CORRELATION_PREFIX, Handover, OutgoingDownlink, Taken},
     event::{
-        DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Relay, Told, Uplink,
+        DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Relay, Report, Uplink,
         carries_data,
     },
     malformed::Malformed,
@@ -290,9 +290,9 @@ impl DownlinkSettings {
     pub fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        self.network().handover(secrets, parcel)
+        self.network().handover(secrets, downlink)
     }
 
     /// Returns a request that changes nothing and needs the same credentials as a downlink. `device` is the
@@ -307,8 +307,8 @@ impl DownlinkSettings {
     }
 
     /// Reads the body of a successful response; it is null for a broker.
-    pub fn read_answer(&self, parcel: &OutgoingDownlink, body: &Value) -> Result<Taken, String> {
-        self.network().read_answer(parcel, body)
+    pub fn read_answer(&self, downlink: &OutgoingDownlink, body: &Value) -> Result<Taken, String> {
+        self.network().read_answer(downlink, body)
     }
 }
 

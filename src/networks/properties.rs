@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KINDS, NetworkSettings,
-    event::{Event, Told},
+    event::{Event, Report},
     read::MAX_PAYLOAD_BYTES,
     uplink::Incoming,
 };
@@ -158,9 +158,9 @@ fn check(event: &Event) {
             assert!(!holds_nul(&radio) && length < 64 * 1500, "{radio}");
         }
         Event::News(news) => {
-            let texts: Vec<&str> = match &news.told {
-                Told::Error { message, .. } | Told::Log { message, .. } => vec![message],
-                Told::Other { kind } => vec![kind],
+            let texts: Vec<&str> = match &news.report {
+                Report::Error { message, .. } | Report::Log { message, .. } => vec![message],
+                Report::Other { kind } => vec![kind],
                 _ => vec![],
             };
             assert!(texts.into_iter().all(is_fine), "{news:?}");

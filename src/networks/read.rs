@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    event::{Told, Uplink},
+    event::{Report, Uplink},
     malformed::Malformed,
 };
 use crate::clock;
@@ -120,12 +120,12 @@ impl ReportedTime {
         places: impl IntoIterator<Item = Option<&'v Value>>,
         read: fn(&Value) -> Option<DateTime<Utc>>,
     ) -> Self {
-        let told: Vec<&Value> = places.into_iter().flatten().collect();
-        let mut times = told.iter().filter_map(|value| read(value));
+        let reported: Vec<&Value> = places.into_iter().flatten().collect();
+        let mut times = reported.iter().filter_map(|value| read(value));
         let is_set = |time: &DateTime<Utc>| *time >= clock::EARLIEST;
         let time = times.clone().find(is_set).or_else(|| times.next());
         let words = || {
-            let value = told.first()?;
+            let value = reported.first()?;
             text(value).or_else(|| text(&Value::from(value.to_string())))
         };
         Self {
@@ -138,9 +138,9 @@ impl ReportedTime {
 impl Uplink {
     /// Sets the time that the network server reported.
     #[must_use]
-    pub fn heard_at(mut self, told: ReportedTime) -> Self {
-        self.time = told.time;
-        self.radio.reported_time = told.unread;
+    pub fn heard_at(mut self, reported: ReportedTime) -> Self {
+        self.time = reported.time;
+        self.radio.reported_time = reported.unread;
         self
     }
 }
@@ -186,12 +186,12 @@ pub fn place(
     longitude: &str,
     altitude: &str,
     radius: &str,
-) -> Option<Told> {
+) -> Option<Report> {
     let degrees = |name, most: f64| {
         let degrees = at(value, name).and_then(number);
         degrees.filter(|degrees| degrees.abs() <= most)
     };
-    Some(Told::Location {
+    Some(Report::Location {
         latitude: degrees(latitude, 90.0)?,
         longitude: degrees(longitude, 180.0)?,
         altitude_m: at(value, altitude).and_then(number),
@@ -200,7 +200,7 @@ pub fn place(
 }
 
 /// Reads a location from JSON that omits zeros.
-pub fn location(body: &Value, path: &str) -> Option<Told> {
+pub fn location(body: &Value, path: &str) -> Option<Report> {
     let mut location = at(body, path)?.as_object()?.clone();
     for name in ["latitude", "longitude"] {
         location.entry(name).or_insert_with(|| 0.into());
@@ -325,14 +325,14 @@ mod tests {
         let first = |values: [Value; 2]| ReportedTime::first(values.iter().map(Some), instant);
         let good = || json!("2024-01-02T03:04:05.678901Z");
         for unset in ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "soon"] {
-            let told = first([json!(unset), good()]);
-            assert_eq!((told.time, told.unread), (wanted, None), "{unset}");
+            let reported = first([json!(unset), good()]);
+            assert_eq!((reported.time, reported.unread), (wanted, None), "{unset}");
         }
-        let told = first([json!("0001-01-01T00:00:00Z"), json!(7)]);
-        assert_eq!(told.unread.as_deref(), Some("0001-01-01T00:00:00Z"));
-        assert_eq!(told.time, None);
-        let told = first([json!({"a": 1}), json!(null)]);
-        assert_eq!(told.unread.as_deref(), Some("{\"a\":1}"));
+        let reported = first([json!("0001-01-01T00:00:00Z"), json!(7)]);
+        assert_eq!(reported.unread.as_deref(), Some("0001-01-01T00:00:00Z"));
+        assert_eq!(reported.time, None);
+        let reported = first([json!({"a": 1}), json!(null)]);
+        assert_eq!(reported.unread.as_deref(), Some("{\"a\":1}"));
     }
 
     #[test]

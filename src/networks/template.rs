@@ -76,9 +76,9 @@ pub fn check_url(field: &str, template: &str) -> Result<(), String> {
 
 /// Fills in a URL. Whatever the values are, the URL keeps the server and the path prefix of the
 /// template.
-pub fn fill_in_url(template: &str, parcel: &OutgoingDownlink) -> Result<Url, String> {
+pub fn fill_in_url(template: &str, downlink: &OutgoingDownlink) -> Result<Url, String> {
     check_url("url", template)?;
-    let filled = fill_in(template, parcel, Place::Url)?;
+    let filled = fill_in(template, downlink, Place::Url)?;
     let moved =
         || "the URL leads to another server or path when its placeholders are filled in".to_owned();
     let (server, path) = split_url(template);
@@ -114,8 +114,12 @@ fn split_url(url: &str) -> (&str, &str) {
 }
 
 /// Fills in a template. The error is a message for display.
-pub fn fill_in(template: &str, parcel: &OutgoingDownlink, place: Place) -> Result<String, String> {
-    fill(template, |name| match value(name, parcel) {
+pub fn fill_in(
+    template: &str,
+    downlink: &OutgoingDownlink,
+    place: Place,
+) -> Result<String, String> {
+    fill(template, |name| match value(name, downlink) {
         Some(value) => place.write(name, &value),
         None => Err(format!(
             "{{{{{name}}}}} of the device is not known before its first uplink"
@@ -137,18 +141,18 @@ fn fill(template: &str, value: impl Fn(&str) -> Result<String, String>) -> Resul
     Ok(filled + rest)
 }
 
-fn value(name: &str, parcel: &OutgoingDownlink) -> Option<String> {
+fn value(name: &str, downlink: &OutgoingDownlink) -> Option<String> {
     Some(match name {
-        "network_device_id" => parcel.network_device_id.clone(),
-        "device" => parcel.names.device.clone()?,
-        "application" => parcel.names.application.clone()?,
-        "tenant" => parcel.names.tenant.clone()?,
-        "payload_hex" => hex::encode(&parcel.payload),
-        "payload_base64" => STANDARD.encode(&parcel.payload),
-        "f_port" => parcel.f_port.to_string(),
-        "confirmed" => parcel.confirmed.to_string(),
-        "priority" => parcel.priority.as_str().to_owned(),
-        "downlink_id" => parcel.id.to_string(),
+        "network_device_id" => downlink.network_device_id.clone(),
+        "device" => downlink.names.device.clone()?,
+        "application" => downlink.names.application.clone()?,
+        "tenant" => downlink.names.tenant.clone()?,
+        "payload_hex" => hex::encode(&downlink.payload),
+        "payload_base64" => STANDARD.encode(&downlink.payload),
+        "f_port" => downlink.f_port.to_string(),
+        "confirmed" => downlink.confirmed.to_string(),
+        "priority" => downlink.priority.as_str().to_owned(),
+        "downlink_id" => downlink.id.to_string(),
         _ => return None,
     })
 }
@@ -156,7 +160,7 @@ fn value(name: &str, parcel: &OutgoingDownlink) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     #[test]
     fn no_value_moves_a_url() {
@@ -175,7 +179,7 @@ mod tests {
                 rule.starts_with("url: must have no {{names}}"),
                 "{template}: {rule}"
             );
-            let error = fill_in_url(template, &parcel()).unwrap_err();
+            let error = fill_in_url(template, &example_downlink()).unwrap_err();
             assert_eq!(error, rule, "{template}");
         }
         for template in [
@@ -197,11 +201,11 @@ mod tests {
                 "%2e%2e",
                 "?#",
             ] {
-                let mut parcel = parcel();
-                parcel.names.device = Some(value.to_owned());
-                parcel.names.application = Some(String::new());
+                let mut downlink = example_downlink();
+                downlink.names.device = Some(value.to_owned());
+                downlink.names.application = Some(String::new());
                 assert_eq!(check_url("url", template), Ok(()));
-                let Ok(url) = fill_in_url(template, &parcel) else {
+                let Ok(url) = fill_in_url(template, &downlink) else {
                     assert!([".", ".."].contains(&value), "{template} {value}");
                     continue;
                 };
@@ -216,9 +220,9 @@ mod tests {
     #[test]
     fn values_are_written_for_where_they_stand() {
         let named = |device: &str| {
-            let mut parcel = parcel();
-            parcel.names.device = Some(device.to_owned());
-            parcel
+            let mut downlink = example_downlink();
+            downlink.names.device = Some(device.to_owned());
+            downlink
         };
         let odd = named("a b\"+\"");
         let filled = |place| fill_in("<{{ device }}>", &odd, place);

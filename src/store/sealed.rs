@@ -129,6 +129,11 @@ struct Columns<E: EntityTrait> {
     more: Vec<(Expr, &'static str)>,
 }
 
+/// Expressions of the type and the settings to which credentials belong.
+fn described(kind: Expr, settings: Expr) -> Vec<(Expr, &'static str)> {
+    vec![(kind, "kind"), (settings, "settings")]
+}
+
 impl Store {
     /// Passes every row of a column to `change`, and stores the returned value in place of the sealed one. Returns
     /// the number of replaced values.
@@ -144,10 +149,7 @@ impl Store {
                     tenant: Column::TenantId,
                     key: Column::Id,
                     sealed: Column::Secret,
-                    more: vec![
-                        (Expr::col(Column::Kind), "kind"),
-                        (Expr::col(Column::Settings), "settings"),
-                    ],
+                    more: described(Expr::col(Column::Kind), Expr::col(Column::Settings)),
                 };
                 self.replace(columns, Credentials::apart, change).await
             }
@@ -157,10 +159,7 @@ impl Store {
                     tenant: Column::TenantId,
                     key: Column::Id,
                     sealed: Column::Secret,
-                    more: vec![
-                        (Expr::col(Column::Kind), "kind"),
-                        (Expr::col(Column::Settings), "settings"),
-                    ],
+                    more: described(Expr::col(Column::Kind), Expr::col(Column::Settings)),
                 };
                 self.replace(columns, Credentials::apart, change).await
             }
@@ -170,10 +169,7 @@ impl Store {
                     tenant: Column::TenantId,
                     key: Column::ConnectionId,
                     sealed: Column::Secret,
-                    more: vec![
-                        (Expr::val(""), "kind"),
-                        (Expr::col(Column::Settings), "settings"),
-                    ],
+                    more: described(Expr::val(""), Expr::col(Column::Settings)),
                 };
                 self.replace(columns, Credentials::apart, change).await
             }

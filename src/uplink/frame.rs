@@ -123,15 +123,15 @@ mod tests {
         assert_eq!(counted.apart_max, COUNTED);
         for f_cnt in [None, Some(0)] {
             let bare = Uplink { f_cnt, ..frame() };
-            let told = mark(&bare).unwrap();
-            assert!(!told.is_numbered);
-            assert_eq!(told.apart_max, UNCOUNTED);
+            let reported = mark(&bare).unwrap();
+            assert!(!reported.is_numbered);
+            assert_eq!(reported.apart_max, UNCOUNTED);
             let without_session = Uplink {
                 session: None,
                 ..bare
             };
-            let told = mark(&without_session).unwrap();
-            assert_eq!(told.apart_max, TimeDelta::zero());
+            let reported = mark(&without_session).unwrap();
+            assert_eq!(reported.apart_max, TimeDelta::zero());
         }
         let named = |name: &str| Uplink {
             reception: Some(name.to_owned()),

@@ -21,7 +21,7 @@ pub struct Sender<'a> {
 
 /// One message of a request, which may contain several.
 #[derive(Clone, Copy)]
-pub struct One<'a> {
+pub struct SingleMessage<'a> {
     /// Body of this message.
     pub body: &'a Value,
     /// The request as received.
@@ -81,7 +81,7 @@ pub fn read(connection: &ConnectionRoute, message: &RawMessage) -> Result<Vec<Va
 }
 
 /// Converts a message to the form that is common to all networks.
-pub fn normalise(connection: &ConnectionRoute, message: One<'_>) -> Result<Event> {
+pub fn normalise(connection: &ConnectionRoute, message: SingleMessage<'_>) -> Result<Event> {
     // Without the stored key, a genuine message cannot be distinguished from a forged one.
     let credentials = match &connection.credentials {
         Ok(credentials) => credentials.as_ref(),

@@ -8,11 +8,11 @@ use super::{excerpt, route::ConnectionRoute, routes::Routes};
 use crate::{
     error::Result,
     id::{ConnectionId, DeviceKey},
-    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Told, Uplink},
+    networks::{CORRELATION_PREFIX, DownlinkNews, DownlinkState, News, Report, Uplink},
     store::{
         downlinks::{
             self,
-            queue::{self, Became},
+            queue::{self, DownlinkResult},
         },
         live::events::NewEvent,
         members,
@@ -21,13 +21,13 @@ use crate::{
 
 /// Converts a message to an event.
 pub fn as_event(news: &News) -> NewEvent {
-    let (kind, message, about) = match &news.told {
-        Told::Join { dev_addr } => (
+    let (kind, message, about) = match &news.report {
+        Report::Join { dev_addr } => (
             "join",
             "the device joined the network".to_owned(),
             json!({"dev_addr": dev_addr}),
         ),
-        Told::Downlink(downlink) => {
+        Report::Downlink(downlink) => {
             let (kind, message) = of_downlink(&downlink.state);
             let about = json!({
                 "correlation": downlink.correlation,
@@ -36,14 +36,14 @@ pub fn as_event(news: &News) -> NewEvent {
             });
             (kind, message, about)
         }
-        Told::Status {
+        Report::Status {
             battery_percent,
             battery_v,
             external_power,
             margin_db,
         } => (
             "status",
-            "the device told its battery and margin".to_owned(),
+            "the device report its battery and margin".to_owned(),
             json!({
                 "battery_percent": battery_percent,
                 "battery_v": battery_v,
@@ -51,7 +51,7 @@ pub fn as_event(news: &News) -> NewEvent {
                 "margin_db": margin_db,
             }),
         ),
-        Told::Location {
+        Report::Location {
             latitude,
             longitude,
             altitude_m,
@@ -66,8 +66,10 @@ pub fn as_event(news: &News) -> NewEvent {
                 "accuracy_m": accuracy_m,
             }),
         ),
-        Told::Error { code, message } => ("network_error", message.clone(), json!({"code": code})),
-        Told::Log {
+        Report::Error { code, message } => {
+            ("network_error", message.clone(), json!({"code": code}))
+        }
+        Report::Log {
             level,
             code,
             message,
@@ -76,7 +78,7 @@ pub fn as_event(news: &News) -> NewEvent {
             message.clone(),
             json!({"level": level, "code": code}),
         ),
-        Told::Other { kind } => (
+        Report::Other { kind } => (
             "message",
             format!("the network server sent {kind}"),
             json!({"kind": kind}),
@@ -97,8 +99,8 @@ pub fn as_event(news: &News) -> NewEvent {
 /// Adds the body of the message if the event alone does not contain everything.
 pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
     if matches!(
-        news.told,
-        Told::Other { .. } | Told::Log { .. } | Told::Error { .. }
+        news.report,
+        Report::Other { .. } | Report::Log { .. } | Report::Error { .. }
     ) {
         event.details.extend(excerpt::of(body));
     }
@@ -107,25 +109,26 @@ pub fn with_body(mut event: NewEvent, news: &News, body: &Value) -> NewEvent {
 
 /// Returns the event for a downlink that this uplink acknowledges.
 pub fn confirmation(uplink: &Uplink) -> Option<NewEvent> {
-    let confirmed = || Told::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
+    let confirmed = || Report::Downlink(DownlinkNews::of_some(DownlinkState::Acknowledged));
     uplink
         .acknowledges
         .then(confirmed)
-        .map(|told| event_of(uplink, told))
+        .map(|report| event_of(uplink, report))
 }
 
 /// Returns the events for other information in an uplink than its data, such as a device status.
 pub fn beside(uplink: &Uplink) -> Vec<NewEvent> {
-    let told = uplink.beside.as_deref().cloned();
-    told.map(|told| event_of(uplink, told))
+    let report = uplink.beside.as_deref().cloned();
+    report
+        .map(|report| event_of(uplink, report))
         .into_iter()
         .collect()
 }
 
-fn event_of(uplink: &Uplink, told: Told) -> NewEvent {
+fn event_of(uplink: &Uplink, report: Report) -> NewEvent {
     as_event(&News {
         time: uplink.time,
-        ..News::new(Some(uplink.network_device_id.clone()), told)
+        ..News::new(Some(uplink.network_device_id.clone()), report)
     })
 }
 
@@ -143,8 +146,8 @@ pub async fn device(
             Ok(device.map(|device| device.key))
         }
         (None, Some(id)) => downlinks::device(&connection.scope, connection.id, id).await,
-        (None, None) => match &news.told {
-            Told::Downlink(DownlinkNews {
+        (None, None) => match &news.report {
+            Report::Downlink(DownlinkNews {
                 network_reference: Some(reference),
                 ..
             }) => downlinks::device_of_reference(&connection.scope, connection.id, reference).await,
@@ -159,7 +162,7 @@ pub fn downlink_update(
     device: Option<DeviceKey>,
     news: &News,
 ) -> Option<queue::News> {
-    let Told::Downlink(downlink) = &news.told else {
+    let Report::Downlink(downlink) = &news.report else {
         return None;
     };
     Some(queue::News {
@@ -168,20 +171,20 @@ pub fn downlink_update(
         id: downlink_id(news),
         network_reference: downlink.network_reference.clone(),
         f_cnt_down: downlink.f_cnt_down.map(i64::from),
-        became: match &downlink.state {
-            DownlinkState::Queued => Became::Waiting,
-            DownlinkState::Sent => Became::Transmitted,
-            DownlinkState::Acknowledged => Became::Acknowledged,
-            DownlinkState::NotAcknowledged => Became::NotAcknowledged,
-            DownlinkState::NotAcknowledgedYet => Became::NotAcknowledgedYet,
-            DownlinkState::Failed(why) => Became::Failed(why.clone()),
+        result: match &downlink.state {
+            DownlinkState::Queued => DownlinkResult::Waiting,
+            DownlinkState::Sent => DownlinkResult::Transmitted,
+            DownlinkState::Acknowledged => DownlinkResult::Acknowledged,
+            DownlinkState::NotAcknowledged => DownlinkResult::NotAcknowledged,
+            DownlinkState::NotAcknowledgedYet => DownlinkResult::NotAcknowledgedYet,
+            DownlinkState::Failed(why) => DownlinkResult::Failed(why.clone()),
         },
     })
 }
 
 /// Returns the hub's id of the reported downlink, if the network server echoes it.
 fn downlink_id(news: &News) -> Option<Uuid> {
-    let Told::Downlink(downlink) = &news.told else {
+    let Report::Downlink(downlink) = &news.report else {
         return None;
     };
     let id = downlink.correlation.as_deref()?;

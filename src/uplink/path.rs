@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use super::{
-    ingest::{self, One, Sender},
+    ingest::{self, Sender, SingleMessage},
     receipt::{DownlinkRequest, RawMessage, Receipt, Taken},
     route::ConnectionRoute,
     routes::Routes,
@@ -127,7 +127,7 @@ impl UplinkPath {
         };
         let mut answer = None;
         for body in &bodies {
-            let one = One {
+            let one = SingleMessage {
                 body,
                 around: &around,
             };
@@ -166,7 +166,7 @@ impl UplinkPath {
         &self,
         connection: Arc<ConnectionRoute>,
         sender: Option<Sender<'_>>,
-        message: Result<One<'_>, &Error>,
+        message: Result<SingleMessage<'_>, &Error>,
     ) -> Result<Taken> {
         let (network, began) = (connection.settings.kind(), Instant::now());
         let span = traces::ingest(network);
@@ -186,7 +186,7 @@ impl UplinkPath {
         &self,
         mut connection: Arc<ConnectionRoute>,
         sender: Option<Sender<'_>>,
-        message: Result<One<'_>, &Error>,
+        message: Result<SingleMessage<'_>, &Error>,
     ) -> Result<Taken> {
         let id = connection.id;
         for tries in 0..TRIES_MAX {
@@ -220,7 +220,7 @@ impl UplinkPath {
     async fn receive_once(
         &self,
         connection: &ConnectionRoute,
-        message: Result<One<'_>, &Error>,
+        message: Result<SingleMessage<'_>, &Error>,
         epoch: Option<u64>,
     ) -> Result<Option<Taken>> {
         let received_at = connection.scope.now();
@@ -294,15 +294,15 @@ impl UplinkPath {
     /// Removes an implausible network time from an uplink, so that the hub's time is used, and keeps the
     /// reported time in `radio.reported_time`. Returns the description of the problem.
     fn drop_implausible_time(&self, uplink: &mut Uplink, now: Time) -> Option<String> {
-        if let Some(told) = &uplink.radio.reported_time {
-            return Some(format!("the network's time {told:?} cannot be read"));
+        if let Some(reported) = &uplink.radio.reported_time {
+            return Some(format!("the network's time {reported:?} cannot be read"));
         }
         let time = uplink.time?;
         let doubt = self.plausible.doubt(time, now)?;
-        let told = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let reported = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         uplink.time = None;
-        uplink.radio.reported_time = Some(told.clone());
-        Some(format!("the network's time {told} {doubt}"))
+        uplink.radio.reported_time = Some(reported.clone());
+        Some(format!("the network's time {reported} {doubt}"))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Result of testing a connection's credentials and topics at its broker.
-pub enum Probed {
+pub enum ProbeResult {
     /// The connection has no broker.
     NoBroker,
     /// The broker accepts the credentials and the topics.
@@ -38,19 +38,19 @@ pub async fn broker(
     connection: &Connection,
     vault: &Vault,
     guard: &Guard,
-) -> Result<Probed> {
+) -> Result<ProbeResult> {
     let heard = match Topics::of(tenant, connection, vault) {
         Ok(Some(heard)) => heard,
-        Ok(None) => return Ok(Probed::NoBroker),
+        Ok(None) => return Ok(ProbeResult::NoBroker),
         // The secret cannot be decrypted, or is unusable.
         Err(error @ (Error::Unavailable { .. } | Error::Rejected { .. })) => {
-            return Ok(Probed::Failed(error.to_string()));
+            return Ok(ProbeResult::Failed(error.to_string()));
         }
         Err(error) => return Err(error),
     };
     Ok(match ask(&heard, guard).await {
-        Ok(()) => Probed::Passed,
-        Err(why) => Probed::Failed(why),
+        Ok(()) => ProbeResult::Passed,
+        Err(why) => ProbeResult::Failed(why),
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Time,
     codec::{
-        decode::Decoded,
+        decoded::Decoded,
         output::{self, Update},
     },
     networks::{Names, Uplink},
@@ -58,7 +58,7 @@ pub fn compose(
             events.extend(news::confirmation(&uplink));
             events
         },
-        told: news::beside(&uplink),
+        reports: news::beside(&uplink),
         acknowledges: uplink.acknowledges,
         rows,
         integrations: device.integrations.clone(),
@@ -94,13 +94,13 @@ pub fn rows(
     data: Option<&Map<String, Value>>,
     updates: Option<&[Update]>,
 ) -> Vec<NewRow> {
-    let told = match (updates, data) {
+    let groups = match (updates, data) {
         (Some(updates), _) => updates.iter().map(|u| (u.time, &u.values)).collect(),
         (None, Some(data)) => vec![(time, data)],
         (None, None) => Vec::new(),
     };
     let mut rows = Vec::new();
-    for (time, data) in told {
+    for (time, data) in groups {
         let kept = tables.iter().filter_map(|table| {
             Some(NewRow {
                 table: table.id,

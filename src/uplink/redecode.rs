@@ -12,7 +12,8 @@ use super::{path::UplinkPath, record, route::DeviceRoute};
 use crate::{
     clock::Time,
     codec::{
-        decode::{self, Decoded, Given},
+        decode::{self, Given},
+        decoded::{self, Decoded},
         output::{self, Update},
         version::Decoding,
     },
@@ -176,7 +177,7 @@ impl UplinkPath {
                 }
                 Err(error) => {
                     decode::was_run(&error)?;
-                    Redecoded::new(before, None, None, Some(decode::failure(&error)))
+                    Redecoded::new(before, None, None, Some(decoded::failure(&error)))
                 }
             });
         }
@@ -238,8 +239,8 @@ impl Redecoded {
             &mut changed,
         );
         // `data` lacks the times of updates and all but the latest value of a field.
-        let told = updates.as_deref().map(output::as_json);
-        if changed.is_empty() && !is_same(&before.updates.clone().into(), &told.into()) {
+        let reported = updates.as_deref().map(output::as_json);
+        if changed.is_empty() && !is_same(&before.updates.clone().into(), &reported.into()) {
             changed.push("updates".to_owned());
         }
         Self {
@@ -260,9 +261,9 @@ impl Redecoded {
     fn rewritten(&self, route: &DeviceRoute) -> Rewritten {
         let (before, updates) = (self.before.clone(), self.updates.as_deref());
         let mut former_times = vec![before.time];
-        let told = before.updates.as_ref().and_then(Value::as_array);
-        let told = told.into_iter().flatten();
-        former_times.extend(told.filter_map(|update| {
+        let reported = before.updates.as_ref().and_then(Value::as_array);
+        let reported = reported.into_iter().flatten();
+        former_times.extend(reported.filter_map(|update| {
             let time = update.get("timestamp")?.as_str()?;
             time.parse::<Time>().ok()
         }));

@@ -45,7 +45,7 @@ struct Noted {
 #[derive(Default)]
 struct Lines {
     since: Option<Instant>,
-    told: Vec<ConnectionId>,
+    reported: Vec<ConnectionId>,
     left_out: u64,
 }
 
@@ -130,13 +130,13 @@ impl Lines {
     fn admit(&mut self, id: ConnectionId, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now - since >= QUIET) {
             self.since = Some(now);
-            self.told.clear();
+            self.reported.clear();
         }
-        if self.told.contains(&id) || self.told.len() >= LINES_MAX {
+        if self.reported.contains(&id) || self.reported.len() >= LINES_MAX {
             self.left_out += 1;
             return None;
         }
-        self.told.push(id);
+        self.reported.push(id);
         Some(std::mem::take(&mut self.left_out))
     }
 }
@@ -154,9 +154,9 @@ mod tests {
             assert_eq!(lines.admit(ConnectionId(1), start), None);
         }
         let admitted = (0..100).filter_map(|id| lines.admit(ConnectionId(1000 + id), start));
-        let told: Vec<u64> = admitted.collect();
-        assert_eq!(told.len(), LINES_MAX - 1);
-        assert_eq!(told[0], 5);
+        let reported: Vec<u64> = admitted.collect();
+        assert_eq!(reported.len(), LINES_MAX - 1);
+        assert_eq!(reported[0], 5);
         assert_eq!(lines.admit(ConnectionId(1), start + QUIET), Some(91));
     }
 }

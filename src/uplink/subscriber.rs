@@ -226,7 +226,7 @@ impl Subscriber {
     }
 
     fn start(&mut self, what: Subscribing, former: Option<Former>) {
-        let (end, told) = oneshot::channel();
+        let (end, stop) = oneshot::channel();
         let subscription = Arc::new(Subscription {
             taker: Arc::new(MessageProcessor::new(
                 self.store.scope(what.tenant),
@@ -238,7 +238,7 @@ impl Subscriber {
         });
         self.tasks.spawn(async move {
             let running = async {
-                subscription.run(told, former).await;
+                subscription.run(stop, former).await;
                 Ok(())
             };
             // A failed subscription starts again at the next poll.

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::taking::{Arrived, MessageProcessor};
+use super::taking::{BrokerMessage, MessageProcessor};
 use crate::{
     error::{Error, Result},
     id::TenantId,
@@ -103,7 +103,7 @@ pub struct Subscription {
 /// Reason why work over one connection to the broker ended.
 enum Broke {
     /// The hub stopped it.
-    Told,
+    Stopped,
     /// It failed, for the given reason.
     Error(String),
 }
@@ -169,7 +169,7 @@ impl Subscription {
                 Ok(what) => {
                     let what = heard.insert(what).clone();
                     match self.connect_and_work(&what, &mut former, stop).await {
-                        Broke::Told => break,
+                        Broke::Stopped => break,
                         Broke::Error(error) => error,
                     }
                 }
@@ -212,7 +212,7 @@ impl Subscription {
         stop: &CancellationToken,
     ) -> Broke {
         let opened = tokio::select! {
-            () = stop.cancelled() => return Broke::Told,
+            () = stop.cancelled() => return Broke::Stopped,
             opened = Session::open(&what.broker, &self.guard, Life::Lasting) => opened,
         };
         let mut session = match opened {
@@ -233,7 +233,7 @@ impl Subscription {
         match worked {
             Ok(()) => {
                 session.close().await;
-                Broke::Told
+                Broke::Stopped
             }
             Err(error) => Broke::Error(error),
         }
@@ -284,11 +284,11 @@ impl Subscription {
                         Err(error) => Err(error),
                     };
                     let arrived = match incoming {
-                        Ok(Some(Incoming::Packet(Packet::Publish(publish)))) => Arrived {
+                        Ok(Some(Incoming::Packet(Packet::Publish(publish)))) => BrokerMessage {
                             publish,
                             is_too_large: false,
                         },
-                        Ok(Some(Incoming::TooLarge(publish))) => Arrived {
+                        Ok(Some(Incoming::TooLarge(publish))) => BrokerMessage {
                             publish,
                             is_too_large: true,
                         },

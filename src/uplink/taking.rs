@@ -25,14 +25,14 @@ const AGAIN: Duration = Duration::from_millis(500);
 const FAULTS_MAX: usize = 10;
 
 /// A message received from the broker.
-pub struct Arrived {
+pub struct BrokerMessage {
     /// The message, without its payload if that is too large.
     pub publish: Publish,
     /// True if the payload was too large to be kept.
     pub is_too_large: bool,
 }
 
-impl Arrived {
+impl BrokerMessage {
     /// Returns the message for the uplink path, or the reason why it is invalid.
     fn read(&self) -> Result<RawMessage> {
         let Publish { topic, payload, .. } = &self.publish;
@@ -80,7 +80,11 @@ impl MessageProcessor {
 
     /// Records a message and returns the packet id to acknowledge. Retries without limit only while a
     /// service is unavailable: a message that can never be processed must not block later ones.
-    pub async fn take(self: Arc<Self>, arrived: Arrived, stop: CancellationToken) -> Option<u16> {
+    pub async fn take(
+        self: Arc<Self>,
+        arrived: BrokerMessage,
+        stop: CancellationToken,
+    ) -> Option<u16> {
         let (mut faults, mut waits) = (0, false);
         let taken = loop {
             let message = match faults < FAULTS_MAX {

@@ -57,7 +57,7 @@ struct BatchClock {
 
 /// Why a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
+pub enum EndCause {
     /// The kernel ended it at its CPU limit.
     CpuTime,
     /// The worker itself failed: a crash, or a forbidden system call.
@@ -219,12 +219,12 @@ impl Process {
 
     /// Returns the reason why the worker ended. Kills it if it is still running, such as after an invalid
     /// frame.
-    pub async fn death(mut self) -> Death {
+    pub async fn cause(mut self) -> EndCause {
         match timeout(END_TIMEOUT, self.child.wait()).await {
             Ok(Ok(status)) => classify(status),
             _ => {
                 self.kill().await;
-                Death::Outside
+                EndCause::Outside
             }
         }
     }
@@ -253,14 +253,14 @@ pub fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn classify(status: ExitStatus) -> Death {
+fn classify(status: ExitStatus) -> EndCause {
     match status.signal() {
-        Some(signal) if signal == CPU_SIGNAL as i32 => Death::CpuTime,
+        Some(signal) if signal == CPU_SIGNAL as i32 => EndCause::CpuTime,
         Some(signal) if signal == Signal::SIGKILL as i32 || signal == Signal::SIGTERM as i32 => {
-            Death::Outside
+            EndCause::Outside
         }
-        Some(signal) => Death::Fault { signal },
-        None => Death::Outside,
+        Some(signal) => EndCause::Fault { signal },
+        None => EndCause::Outside,
     }
 }
 
@@ -271,14 +271,14 @@ mod tests {
     #[test]
     fn the_exit_status_tells_why_a_worker_ended() {
         let ended_by = |signal: Signal| classify(ExitStatus::from_raw(signal as i32));
-        assert_eq!(ended_by(Signal::SIGPROF), Death::CpuTime);
-        assert_eq!(ended_by(Signal::SIGKILL), Death::Outside);
+        assert_eq!(ended_by(Signal::SIGPROF), EndCause::CpuTime);
+        assert_eq!(ended_by(Signal::SIGKILL), EndCause::Outside);
         assert_eq!(
             ended_by(Signal::SIGSEGV),
-            Death::Fault {
+            EndCause::Fault {
                 signal: Signal::SIGSEGV as i32
             }
         );
-        assert_eq!(classify(ExitStatus::from_raw(1 << 8)), Death::Outside);
+        assert_eq!(classify(ExitStatus::from_raw(1 << 8)), EndCause::Outside);
     }
 }

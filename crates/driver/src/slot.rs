@@ -17,7 +17,7 @@ use super::error::DriverErrorKind;
 use super::job::Job;
 use super::limits::Limits;
 use super::observer::WorkerEnd;
-use super::process::{Death, Process, micros};
+use super::process::{EndCause, Process, micros};
 use super::program::Program;
 use super::protocol::{self, Batch, Call, Reply};
 use super::queue::{Queue, Share};
@@ -106,8 +106,8 @@ async fn serve(mut process: Process, limits: &Limits, queue: &Arc<Queue>) -> Ser
         let share = tokio::select! {
             share = queue.take() => share,
             () = process.ended() => {
-                let death = process.death().await;
-                tracing::warn!(?death, "an idle driver worker ended and is replaced");
+                let cause = process.cause().await;
+                tracing::warn!(?cause, "an idle driver worker ended and is replaced");
                 queue.observer().worker_ended(WorkerEnd::Outside);
                 return Served::WorkerEnded(None);
             }
@@ -160,7 +160,7 @@ async fn converse(
     if let Err(error) = sent {
         tracing::warn!(%error, "a driver worker does not take calls");
         process.kill().await;
-        blame_for(Death::Outside, queue, jobs, limits);
+        blame_for(EndCause::Outside, queue, jobs, limits);
         return None;
     }
     let mut last = None;
@@ -170,7 +170,7 @@ async fn converse(
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => {
                 charge_first(queue, &mut jobs, &process, started);
-                blame_for(process.death().await, queue, jobs, limits);
+                blame_for(process.cause().await, queue, jobs, limits);
                 return None;
             }
             Err(_) => {
@@ -271,9 +271,9 @@ fn batch(process: &mut Process, jobs: &mut VecDeque<Job>) -> std::io::Result<Vec
 }
 
 /// Settles the calls of a worker that died: the first of them was running.
-fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) {
-    match death {
-        Death::CpuTime => {
+fn blame_for(cause: EndCause, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) {
+    match cause {
+        EndCause::CpuTime => {
             queue.observer().worker_ended(WorkerEnd::CpuTime);
             let called = jobs.front().and_then(Job::called);
             let whose = called.map_or_else(String::new, |name| format!(" that {name} called"));
@@ -283,7 +283,7 @@ fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) 
             );
             fail_first(queue, jobs, DriverErrorKind::CpuTime, &limit);
         }
-        Death::Fault { signal } => {
+        EndCause::Fault { signal } => {
             queue.observer().worker_ended(WorkerEnd::Crashed);
             tracing::error!(driver.signal = signal, "a driver crashed its worker");
             fail_first(
@@ -293,7 +293,7 @@ fn blame_for(death: Death, queue: &Queue, jobs: VecDeque<Job>, limits: &Limits) 
                 "the driver crashed its worker",
             );
         }
-        Death::Outside => {
+        EndCause::Outside => {
             queue.observer().worker_ended(WorkerEnd::Outside);
             tracing::warn!("a driver worker was ended from outside");
             try_again(queue, jobs, "the driver's worker was ended from outside");

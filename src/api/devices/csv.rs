@@ -10,8 +10,8 @@ use crate::{
     api::{
         devices::row::{Read, Unreadable, read_value},
         http::{
-            body,
             csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
+            json,
             types::JsonObject,
         },
     },
@@ -230,7 +230,7 @@ fn device<'a>(
         device.insert("labels".to_owned(), json!(labels));
     }
     if let Some(metadata) = cell("metadata")? {
-        let metadata = body::parse::<JsonObject>(metadata.as_bytes()).map_err(|error| {
+        let metadata = json::parse::<JsonObject>(metadata.as_bytes()).map_err(|error| {
             let error = error.to_string();
             let rule = error.strip_prefix("body: ").unwrap_or(&error);
             format!("metadata: {rule}")

@@ -29,7 +29,7 @@ use crate::{
     error::Error,
     hub::{
         Hub,
-        devices::downlinks::{Content, Wish},
+        devices::downlinks::{Content, RequestedDownlink},
     },
     id::ConnectionId,
     store::{
@@ -206,10 +206,10 @@ impl DownlinksApi {
         id: Path<DeviceId>,
         body: Body<NewDownlink>,
     ) -> Result<Begun<DownlinkView>> {
-        let wish = body.0.read()?;
+        let request = body.0.read()?;
         let queued = self
             .hub
-            .queue_downlink(caller.scope(), &self.codec, &id.0, wish)
+            .queue_downlink(caller.scope(), &self.codec, &id.0, request)
             .await?;
         let location = format!("/api/v3/devices/{}/downlinks/{}", id.0.as_str(), queued.id);
         let body = queued.into();
@@ -299,7 +299,7 @@ impl DownlinksApi {
 
 impl NewDownlink {
     /// Checks the rules between members, which the schema cannot express, and converts the body.
-    fn read(self) -> Result<Wish, Error> {
+    fn read(self) -> Result<RequestedDownlink, Error> {
         let content = match (self.payload_hex, self.payload_base64, self.values) {
             (Some(hex), None, None) => {
                 Content::Payload(hex::decode(&*hex).map_err(Error::internal)?)
@@ -328,7 +328,7 @@ impl NewDownlink {
             }
             (None, time) => time.map(|time| time.0),
         };
-        Ok(Wish {
+        Ok(RequestedDownlink {
             content,
             f_port: self.f_port.and_then(|port| u8::try_from(*port).ok()),
             confirmed: self.confirmed,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    api::{devices::body::NewDeviceBody, http::body},
+    api::{devices::body::NewDeviceBody, http::json},
     id::new_uuid,
     store::devices::NewDevice,
     text::DeviceId,
@@ -36,7 +36,7 @@ pub fn read_value(value: Value) -> Read {
     let id = id
         .and_then(|id| DeviceId::new(id).ok())
         .map(DeviceId::into_string);
-    body::from_value::<NewDeviceBody>(value)
+    json::from_value::<NewDeviceBody>(value)
         .map(NewDeviceBody::provisioned)
         .map(|device| match device.id.is_empty() {
             // The id is created now, so that a row that is processed twice yields the same device.

@@ -13,7 +13,7 @@ use crate::{
             csv,
             row::{Read, Unreadable, read_value},
         },
-        http::{body, file_encoding::decode},
+        http::{file_encoding::decode, json},
     },
     error::{Error, Reason},
     store::devices::{
@@ -173,7 +173,7 @@ fn lines(file: &[u8], row_max: usize) -> impl Iterator<Item = (i64, Read)> {
 
 fn read_line(line: &[u8]) -> Read {
     let value =
-        body::parse::<Value>(line).map_err(|error| Unreadable::nameless(error.to_string()))?;
+        json::parse::<Value>(line).map_err(|error| Unreadable::nameless(error.to_string()))?;
     read_value(value)
 }
 

@@ -20,7 +20,7 @@ use crate::{
     codec::Codec,
     hub::{
         Hub,
-        devices::downlinks::{Configurable, ConfigurableKind, StateReport, Told},
+        devices::downlinks::{Configurable, ConfigurableKind, SendOutcome, StateReport},
     },
     text::DeviceId,
 };
@@ -198,7 +198,7 @@ impl From<StateReport> for DeviceStateView {
             device,
             configurable,
             defaults,
-            told,
+            last_outcome,
         } = report;
         Self {
             reported: JsonObject(device.state.reported),
@@ -206,7 +206,7 @@ impl From<StateReport> for DeviceStateView {
             configurable: configurable
                 .map(|columns| columns.into_iter().map(ConfigurableView::from).collect()),
             defaults: JsonObject(defaults),
-            transfer: told.map(TransferView::from),
+            transfer: last_outcome.map(TransferView::from),
             revision: Count::saturating(device.revision),
             updated_at: Timestamp(device.updated_at),
         }
@@ -226,16 +226,16 @@ impl From<Configurable> for ConfigurableView {
 
 mirror!(ConfigurableType = ConfigurableKind: Number, Text, Boolean, Json);
 
-impl From<Told> for TransferView {
-    fn from(told: Told) -> Self {
-        match told {
-            Told::Downlink(downlink) => Self {
+impl From<SendOutcome> for TransferView {
+    fn from(last_outcome: SendOutcome) -> Self {
+        match last_outcome {
+            SendOutcome::Downlink(downlink) => Self {
                 state: DownlinkState::from(downlink.state).into(),
                 downlink_id: Some(downlink.id),
                 reason: downlink.last_error,
                 at: Timestamp(downlink.updated_at),
             },
-            Told::NotSent(event) => Self {
+            SendOutcome::NotSent(event) => Self {
                 state: TransferState::NotSent,
                 downlink_id: None,
                 reason: event

@@ -16,11 +16,11 @@ use crate::{
         },
         http::{
             answer::Created,
-            body,
             bounds::BodyBounds,
             caller::Caller,
             declaration::FILE_TYPE,
             files::{self, FileKind, Sent},
+            json,
             types::List,
         },
         tag::Tag,
@@ -302,7 +302,7 @@ fn read_json<T: serde::de::DeserializeOwned>(
     let Some(text) = folder.files.get(&file) else {
         return Ok(None);
     };
-    let read = body::parse(text.as_bytes());
+    let read = json::parse(text.as_bytes());
     read.map(Some)
         .map_err(|error| Error::of_field(error.reason(), &folder.place(file), error))
 }

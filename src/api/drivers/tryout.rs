@@ -21,7 +21,7 @@ use crate::{
     codec::Codec,
     codec::{
         output::Update,
-        tryout::{Code, Subject, Trial, Tried},
+        tryout::{Code, Subject, Trial, TryoutResult},
     },
     error::{Error, Reason},
     hub::drivers::schemas::SchemaSource,
@@ -171,10 +171,10 @@ fn reason_of_choice(is_none_given: bool) -> Reason {
     }
 }
 
-impl TryFrom<Tried> for TrialView {
+impl TryFrom<TryoutResult> for TrialView {
     type Error = Error;
 
-    fn try_from(tried: Tried) -> Result<Self, Error> {
+    fn try_from(tried: TryoutResult) -> Result<Self, Error> {
         let update = |update: Update| UpdateView {
             timestamp: Timestamp(update.time),
             values: JsonObject(update.values),

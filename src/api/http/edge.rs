@@ -72,9 +72,9 @@ pub struct IsPublic;
 
 /// Operation that a request ran with the template of its path, for the metrics and traces.
 #[derive(Clone, Default)]
-pub struct Ran(Arc<OnceLock<(&'static str, Arc<str>)>>);
+pub struct RanOperation(Arc<OnceLock<(&'static str, Arc<str>)>>);
 
-impl Ran {
+impl RanOperation {
     /// Name for requests that ran no operation.
     const NONE: &'static str = "none";
 
@@ -169,7 +169,7 @@ impl<E: Endpoint> EdgeEndpoint<E> {
     async fn answer(&self, mut request: Request, traced: &traces::Request) -> Response {
         let begun = Instant::now();
         let _running = self.edge.metrics.http.begin_request();
-        let ran = Ran::default();
+        let ran = RanOperation::default();
         request.set_data(ran.clone());
         let response = if client::is_secure(&request, &self.edge.trusted_proxies) {
             self.secured(request).await

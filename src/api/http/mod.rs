@@ -7,7 +7,7 @@
 //! - Declaration, dispatch, authentication and errors of operations, and their execution exactly once and to the
 //!   end: `declaration.rs`, `declared_error.rs`, `operations.rs`, `methods.rs`, `caller.rs`, `stream_key.rs`,
 //!   `failure.rs`, `idempotency.rs`, `tasks.rs`
-//! - Requests: `types.rs`, `body.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
+//! - Requests: `types.rs`, `body.rs`, `json.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
 //! - Responses, and objects that several resources share: `answer.rs`, `page.rs`, `paging.rs`, `sort.rs`, `span.rs`,
 //!   `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
@@ -34,6 +34,7 @@ pub(super) mod files;
 pub(super) mod health_state;
 pub(super) mod host;
 pub(super) mod idempotency;
+pub(super) mod json;
 pub(super) mod leftover;
 pub mod listener;
 pub(super) mod methods;

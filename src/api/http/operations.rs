@@ -17,7 +17,7 @@ use super::{
     bounds::OwnBound,
     caller::{self, Authenticated},
     declaration::Operation,
-    edge::Ran,
+    edge::RanOperation,
     failure, idempotency, paging,
     tasks::Tasks,
 };
@@ -95,7 +95,7 @@ async fn run(
     operation: Arc<Operation>,
 ) -> Result<Response> {
     tracing::Span::current().record("http.operation", operation.id);
-    if let Some(ran) = request.data::<Ran>() {
+    if let Some(ran) = request.data::<RanOperation>() {
         ran.note(operation.id, operation.path.clone());
     }
     request.extensions_mut().insert(operation.clone());

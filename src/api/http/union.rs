@@ -6,7 +6,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::body;
+use super::json;
 
 /// Deserializes a union by its member `type`. `variant` reads the variant of a tag, or returns `None` for an
 /// unknown one. (serde's own tagged enums also accept arrays, and lose the path of the wrong field.)
@@ -36,6 +36,6 @@ pub struct Members(Map<String, Value>);
 impl Members {
     /// Reads the variant; the error names the field relative to the union.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, String> {
-        body::from_value(Value::Object(self.0)).map_err(|error| error.to_string())
+        json::from_value(Value::Object(self.0)).map_err(|error| error.to_string())
     }
 }

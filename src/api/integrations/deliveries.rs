@@ -30,7 +30,7 @@ use crate::{
     id::IntegrationId,
     store::{
         Scope,
-        deliveries::{self, Among, Attempt, Delivery, State},
+        deliveries::{self, Attempt, Delivery, IdFilter, State},
         integrations,
     },
     text::DeviceId,
@@ -370,10 +370,10 @@ impl DeliveryState {
     }
 
     /// Returns the filter that separates pending deliveries from those that are being sent.
-    fn among(self, under_way: &[Uuid]) -> Option<Among> {
+    fn among(self, under_way: &[Uuid]) -> Option<IdFilter> {
         match self {
-            DeliveryState::Pending => Some(Among::Others(under_way.to_vec())),
-            DeliveryState::Sending => Some(Among::These(under_way.to_vec())),
+            DeliveryState::Pending => Some(IdFilter::Others(under_way.to_vec())),
+            DeliveryState::Sending => Some(IdFilter::These(under_way.to_vec())),
             DeliveryState::Delivered | DeliveryState::Dead => None,
         }
     }

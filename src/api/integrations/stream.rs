@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Reason},
     hub::{
         Hub,
-        integrations::stream::{self, Following, Told},
+        integrations::stream::{self, Following, MessageBatch},
     },
     id::IntegrationId,
 };
@@ -133,26 +133,26 @@ fn websocket_config() -> WebSocketConfig {
 async fn run(mut socket: WebSocketStream, mut following: Following) {
     let cut_off = || Some((CloseCode::Policy, RULE.to_owned()));
     let goodbye = loop {
-        let told = tokio::select! {
-            told = following.next() => told,
+        let batch = tokio::select! {
+            batch = following.next() => batch,
             said = socket.next() => match said {
                 Some(Ok(Message::Close(_))) | None => return,
                 Some(Err(_)) => break cut_off(),
                 Some(Ok(_)) => continue,
             },
         };
-        let told = match told {
-            Some(Ok(told)) => told,
+        let batch = match batch {
+            Some(Ok(batch)) => batch,
             Some(Err(error)) => {
                 tracing::warn!(%error, "the stream of an integration ends early");
                 break None;
             }
             None => break None,
         };
-        if tell(&mut socket, &told).await.is_none() {
+        if tell(&mut socket, &batch).await.is_none() {
             break cut_off();
         }
-        if let Err(error) = following.settle(told).await {
+        if let Err(error) = following.settle(batch).await {
             tracing::warn!(%error, "what was received could not be settled, and comes again");
             break None;
         }
@@ -164,11 +164,11 @@ async fn run(mut socket: WebSocketStream, mut following: Following) {
 
 /// Sends messages and a ping, whose pong acknowledges all messages before it. Returns `None` if the pong does
 /// not come in time or the connection ends.
-async fn tell(socket: &mut WebSocketStream, told: &Told) -> Option<()> {
-    for text in told.texts() {
+async fn tell(socket: &mut WebSocketStream, batch: &MessageBatch) -> Option<()> {
+    for text in batch.texts() {
         socket.feed(Message::text(text)).await.ok()?;
     }
-    let mark = told.mark();
+    let mark = batch.mark();
     socket.send(Message::ping(mark.clone())).await.ok()?;
     let answered = async {
         while let Some(Ok(message)) = socket.next().await {

@@ -32,7 +32,7 @@ use crate::{
     hub::{Hub, access::permission, selectors::parse_selector},
     live::{Follow, Start},
     metrics,
-    store::live::{Happening, Interest, UPLINK, What},
+    store::live::{Interest, LiveContent, LiveRecord, UPLINK},
     text::{DeviceId, Kind, SelectorText, Text},
 };
 
@@ -205,7 +205,7 @@ impl LiveApi {
 }
 
 /// Yields the happenings one by one. Ends the stream after a failure, so that the client reconnects.
-fn told<A, F>(follow: Follow<A>) -> impl Stream<Item = Happening> + Send
+fn told<A, F>(follow: Follow<A>) -> impl Stream<Item = LiveRecord> + Send
 where
     A: Fn() -> F + Send + Sync,
     F: Future<Output = bool> + Send,
@@ -220,11 +220,11 @@ where
     .flatten()
 }
 
-fn event(happening: Happening) -> Event {
+fn event(happening: LiveRecord) -> Event {
     let (id, kind) = (happening.id(), happening.kind().to_owned());
     let (uplink, event) = match happening.what {
-        What::Uplink(uplink) => (Some((*uplink).into()), None),
-        What::Event(event) => (None, Some(event.into())),
+        LiveContent::Uplink(uplink) => (Some((*uplink).into()), None),
+        LiveContent::Event(event) => (None, Some(event.into())),
     };
     let told = LiveEvent {
         device_id: happening.device_id,

@@ -11,7 +11,7 @@ use poem_openapi::{
 
 use crate::{
     api::{
-        http::{answer::success, caller::Caller, edge::Ran, failure},
+        http::{answer::success, caller::Caller, edge::RanOperation, failure},
         tag::Tag,
     },
     hub::Hub,
@@ -54,7 +54,7 @@ pub fn alone(hub: Hub) -> impl Endpoint + 'static {
     let answer = make(move |request: Request| {
         let hub = hub.clone();
         async move {
-            if let Some(ran) = request.data::<Ran>() {
+            if let Some(ran) = request.data::<RanOperation>() {
                 ran.note(OPERATION, PATH.into());
             }
             match hub.metrics_text().await {

@@ -70,7 +70,7 @@ pub struct Token {
 }
 
 #[derive(Deserialize)]
-struct Granted {
+struct TokenAnswer {
     access_token: String,
     /// Lifetime in seconds; some servers write it as text.
     expires_in: Option<Value>,
@@ -157,7 +157,7 @@ impl OAuth2 {
             return Err(refusal(response).await);
         }
         let body = response.beginning(ANSWER_WAIT).await;
-        let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
+        let granted: TokenAnswer = serde_json::from_slice(&body).map_err(|_| {
             Answer::failed("the response is not a JSON object with an access_token")
         })?;
         let life = granted.expires_in.as_ref().and_then(seconds);
@@ -210,7 +210,7 @@ mod tests {
     fn a_life_is_read_however_it_is_written() {
         let granted = |life: Value| {
             let answer = json!({"access_token": "t", "expires_in": life});
-            let granted: Granted = serde_json::from_value(answer).unwrap();
+            let granted: TokenAnswer = serde_json::from_value(answer).unwrap();
             granted.expires_in.as_ref().and_then(seconds)
         };
         let hour = Some(Duration::from_secs(3600));

@@ -45,7 +45,7 @@ const TRIES_MAX: usize = 5;
 pub const NOT_SENT: &str = "desired_state_not_sent";
 
 /// A downlink, as a client requests it.
-pub struct Wish {
+pub struct RequestedDownlink {
     /// Message to send.
     pub content: Content,
     /// LoRaWAN port; `None`: the one that the driver sets, or the default.
@@ -77,11 +77,11 @@ pub struct StateReport {
     /// Default values of these fields, from the schema.
     pub defaults: Map<String, Value>,
     /// Outcome of sending the desired state; `None` if nothing is desired or it was never sent.
-    pub told: Option<Told>,
+    pub last_outcome: Option<SendOutcome>,
 }
 
 /// The outcome of sending a desired state to its device.
-pub enum Told {
+pub enum SendOutcome {
     /// A downlink carries it.
     Downlink(Box<Downlink>),
     /// No downlink was queued; the event says why.
@@ -95,10 +95,10 @@ impl Hub {
         scope: &Scope,
         codec: &Codec,
         device: &str,
-        wish: Wish,
+        request: RequestedDownlink,
     ) -> Result<Downlink> {
         for _ in 0..TRIES_MAX {
-            if let Some(queued) = self.queue_once(scope, codec, device, &wish).await? {
+            if let Some(queued) = self.queue_once(scope, codec, device, &request).await? {
                 return Ok(queued);
             }
         }
@@ -111,14 +111,14 @@ impl Hub {
         scope: &Scope,
         codec: &Codec,
         device: &str,
-        wish: &Wish,
+        request: &RequestedDownlink,
     ) -> Result<Option<Downlink>> {
         let device = devices::get(scope, device).await?;
-        let address = address(scope, &device, wish.connection).await?;
-        let (encoded, values) = match &wish.content {
+        let address = address(scope, &device, request.connection).await?;
+        let (encoded, values) = match &request.content {
             Content::Payload(payload) => (Encoded::bare(payload.clone()), None),
             Content::Values(values) => {
-                let encoded = encode(scope, codec, &device, values, wish.f_port).await?;
+                let encoded = encode(scope, codec, &device, values, request.f_port).await?;
                 let encoded = encoded.map_err(|why| {
                     let reason = match &why {
                         NotEncoded::NoEncoder(_) => Reason::WrongState,
@@ -142,9 +142,9 @@ impl Hub {
         })?;
         let new = NewDownlink {
             is_pushed: network.is_pushed(),
-            priority: wish.priority,
-            expires_at: wish.expires_at,
-            ..compose(address, encoded, values, wish.f_port, wish.confirmed)
+            priority: request.priority,
+            expires_at: request.expires_at,
+            ..compose(address, encoded, values, request.f_port, request.confirmed)
         };
         let most = self.config.downlink_queue_max;
         downlinks::insert(scope, &device, new, seen, most).await
@@ -160,16 +160,16 @@ impl Hub {
         let device = devices::get(scope, device).await?;
         let driver = device.provisioned.driver.as_deref();
         let schema = codec.schema(scope, driver).await?;
-        let told = match device.state.desired.is_empty() {
+        let last_outcome = match device.state.desired.is_empty() {
             true => None,
-            false => told(scope, device.key).await?,
+            false => last_outcome(scope, device.key).await?,
         };
         let nothing = Map::new();
         Ok(StateReport {
             configurable: schema.as_ref().map(|schema| schema.configurable()),
             defaults: schema.map_or_else(Map::new, |schema| schema.with_defaults(&nothing)),
             device,
-            told,
+            last_outcome,
         })
     }
 
@@ -213,7 +213,7 @@ impl Hub {
 }
 
 /// Returns the latest outcome of sending the device its desired state.
-async fn told(scope: &Scope, device: DeviceKey) -> Result<Option<Told>> {
+async fn last_outcome(scope: &Scope, device: DeviceKey) -> Result<Option<SendOutcome>> {
     let downlink = downlinks::find_last(scope, device, Origin::DesiredState).await?;
     let filter = events::Filter {
         kind: Some(NOT_SENT),
@@ -222,9 +222,11 @@ async fn told(scope: &Scope, device: DeviceKey) -> Result<Option<Told>> {
     let (subject, last) = (Subject::Device(device), Stretch::first(1));
     let page = events::list(scope, subject, &filter, true, &last).await?;
     Ok(match (downlink, page.items.into_iter().next()) {
-        (Some(downlink), Some(event)) if downlink.id < event.id => Some(Told::NotSent(event)),
-        (Some(downlink), _) => Some(Told::Downlink(Box::new(downlink))),
-        (None, event) => event.map(Told::NotSent),
+        (Some(downlink), Some(event)) if downlink.id < event.id => {
+            Some(SendOutcome::NotSent(event))
+        }
+        (Some(downlink), _) => Some(SendOutcome::Downlink(Box::new(downlink))),
+        (None, event) => event.map(SendOutcome::NotSent),
     })
 }
 
@@ -274,7 +276,7 @@ async fn transfer(
 }
 
 fn not_sent(why: &str) -> Transfer {
-    Transfer::Told(NewEvent {
+    Transfer::NotPossible(NewEvent {
         kind: NOT_SENT,
         message: format!("the desired state was not sent to the device: {why}"),
         details: members(json!({"reason": why})),

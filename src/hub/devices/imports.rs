@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Error, Result},
-    hub::devices::{Known, check_id},
+    hub::devices::{References, check_id},
     id::{ImportId, TenantId},
     jobs::Jobs,
     pace::Pace,
@@ -114,7 +114,7 @@ async fn step(scope: &Scope, id: ImportId, pace: &mut Pace) -> Result<bool> {
             .iter()
             .filter_map(|row| row.content.as_ref().ok())
     };
-    let known = Known::of(&scope, good()).await?;
+    let known = References::of(&scope, good()).await?;
     let rows = batch.rows.into_iter().map(|row| checked(row, &known));
     let batch = Batch {
         rows: rows.collect(),
@@ -125,7 +125,7 @@ async fn step(scope: &Scope, id: ImportId, pace: &mut Pace) -> Result<bool> {
     Ok(worked.is_done)
 }
 
-fn checked(row: Row, known: &Known) -> Row {
+fn checked(row: Row, known: &References) -> Row {
     let content = row.content.and_then(|device| {
         let hint = hint_of(&device);
         check_id(&device.id)

@@ -37,7 +37,7 @@ pub async fn update(scope: &Scope, new: NewDevice) -> Result<Device> {
 }
 
 async fn checked(scope: &Scope, new: NewDevice) -> Result<NewDevice> {
-    let known = Known::of(scope, [&new]).await?;
+    let known = References::of(scope, [&new]).await?;
     known.check(new)
 }
 
@@ -51,12 +51,12 @@ pub fn check_id(id: &str) -> Result<()> {
 }
 
 /// The drivers and network connections that exist among those to which devices refer.
-pub struct Known {
+pub struct References {
     connections: HashMap<i64, String>,
     drivers: HashSet<String>,
 }
 
-impl Known {
+impl References {
     /// Looks up the drivers and network connections to which these devices refer.
     pub async fn of(scope: &Scope, devices: impl IntoIterator<Item = &NewDevice>) -> Result<Self> {
         let (mut ids, mut references) = (HashSet::new(), HashSet::new());

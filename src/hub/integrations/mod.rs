@@ -238,7 +238,7 @@ impl Hub {
     ) -> Result<Delivery> {
         deliveries::get(scope, id, delivery).await?;
         let filter = deliveries::Filter {
-            among: Some(deliveries::Among::These(vec![delivery])),
+            among: Some(deliveries::IdFilter::These(vec![delivery])),
             ..Default::default()
         };
         let (queued, _) = resend::chunk(scope, id, &filter, None).await?;

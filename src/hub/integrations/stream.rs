@@ -44,12 +44,12 @@ pub struct Following {
 }
 
 /// Messages that are sent together.
-pub struct Told {
+pub struct MessageBatch {
     deliveries: Vec<Delivery>,
     texts: Vec<String>,
 }
 
-impl Told {
+impl MessageBatch {
     /// Returns the texts of the messages, in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(String::as_str)
@@ -145,7 +145,7 @@ impl Hub {
 
 impl Following {
     /// Waits for the next messages, at least one; `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<Told>> {
+    pub async fn next(&mut self) -> Option<Result<MessageBatch>> {
         loop {
             let deliveries = match self.queue.next().await? {
                 Ok(deliveries) => deliveries,
@@ -158,8 +158,8 @@ impl Following {
                 _ => return None,
             }
             match self.put_in_form(deliveries).await {
-                Ok(told) if told.deliveries.is_empty() => {}
-                told => return Some(told),
+                Ok(batch) if batch.deliveries.is_empty() => {}
+                batch => return Some(batch),
             }
         }
     }
@@ -171,16 +171,16 @@ impl Following {
     }
 
     /// Settles messages that the follower has received.
-    pub async fn settle(&self, told: Told) -> Result<()> {
-        let messages = told.deliveries.len();
-        self.queue.settle(told.deliveries).await?;
+    pub async fn settle(&self, batch: MessageBatch) -> Result<()> {
+        let messages = batch.deliveries.len();
+        self.queue.settle(batch.deliveries).await?;
         let counts = &self.hub.metrics.deliveries;
         counts.count_followed(delivery::FOLLOWED, messages);
         Ok(())
     }
 
-    async fn put_in_form(&self, deliveries: Vec<Delivery>) -> Result<Told> {
-        let mut told = Told {
+    async fn put_in_form(&self, deliveries: Vec<Delivery>) -> Result<MessageBatch> {
+        let mut batch = MessageBatch {
             deliveries: Vec::with_capacity(deliveries.len()),
             texts: Vec::with_capacity(deliveries.len()),
         };
@@ -192,8 +192,8 @@ impl Following {
                 .message(&renderer, &delivery, &self.origin, purpose);
             match made.await {
                 Ok(message) => {
-                    told.texts.push(message.body);
-                    told.deliveries.push(delivery);
+                    batch.texts.push(message.body);
+                    batch.deliveries.push(delivery);
                 }
                 Err(RenderError::Never(reason)) => {
                     followed::bury(&self.scope, self.id, vec![delivery], &reason).await?;
@@ -203,6 +203,6 @@ impl Following {
                 }
             }
         }
-        Ok(told)
+        Ok(batch)
     }
 }

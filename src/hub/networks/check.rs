@@ -18,7 +18,7 @@ use crate::{
         devices::list::{self, Filter, SortBy},
         networks::{self, Connection},
     },
-    uplink::probe::{self, Probed},
+    uplink::probe::{self, ProbeResult},
 };
 
 /// The result of a test.
@@ -71,9 +71,9 @@ impl Hub {
     ) -> Result<Check> {
         let began = Instant::now();
         let outcome = match probe::broker(scope.tenant(), connection, &self.vault, guard).await? {
-            Probed::Passed => Outcome::Passed,
-            Probed::Failed(why) => Outcome::Failed(why),
-            Probed::NoBroker => Outcome::Untestable(match connection.health.last_message_at {
+            ProbeResult::Passed => Outcome::Passed,
+            ProbeResult::Failed(why) => Outcome::Failed(why),
+            ProbeResult::NoBroker => Outcome::Untestable(match connection.health.last_message_at {
                 None => "the network server calls the hub, and has sent no message yet".to_owned(),
                 Some(at) => format!(
                     "the network server calls the hub; its last message arrived at {}",

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Hub, devices::Known};
+use super::{Hub, devices::References};
 use crate::{
     error::{Error, Result},
     id::ConnectionId,
@@ -43,7 +43,7 @@ async fn check_rule(scope: &Scope, new: &NewConnection) -> Result<()> {
         return Ok(());
     };
     let device = Rule::read(rule.clone())?.example();
-    let known = Known::of(scope, [&device]).await?;
+    let known = References::of(scope, [&device]).await?;
     known
         .check(device)
         .map(|_| ())

@@ -30,42 +30,6 @@ pub struct Downlinks {
 impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "as_key";
-
-    /// Returns the request, whose query holds all parameters. The token is the hash of the unescaped query
-    /// with the key appended.
-    pub fn request(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
-        let mut url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
-        let mut query = vec![
-            ("DevEUI", parcel.network_device_id.clone()),
-            ("FPort", parcel.f_port.to_string()),
-            ("Payload", hex::encode(&parcel.payload)),
-            ("CorrelationID", reference(parcel)),
-        ];
-        if parcel.confirmed {
-            query.push(("Confirmed", "1".to_owned()));
-        }
-        if let Some(expires_at) = parcel.expires_at {
-            query.push(("ValidityTime", time(expires_at)));
-        }
-        if let Some(as_id) = &self.as_id {
-            query.push(("AS_ID", as_id.clone()));
-            query.push(("Time", time(parcel.now)));
-        }
-        if let Some(key) = secrets.get(Self::SECRET) {
-            let text: Vec<String> = query
-                .iter()
-                .map(|(name, v)| format!("{name}={v}"))
-                .collect();
-            let signed = text.join("&") + &key.to_ascii_lowercase();
-            query.push(("Token", hex::encode(Sha256::digest(signed))));
-        }
-        url.query_pairs_mut().extend_pairs(query);
-        Ok(Request::bare_post(url))
-    }
 }
 
 impl DownlinkNetwork for Downlinks {
@@ -77,12 +41,40 @@ impl DownlinkNetwork for Downlinks {
         &self.url
     }
 
+    /// Returns the request, whose query holds all parameters. The token is the hash of the unescaped query
+    /// with the key appended.
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        let mut url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
+        let mut query = vec![
+            ("DevEUI", downlink.network_device_id.clone()),
+            ("FPort", downlink.f_port.to_string()),
+            ("Payload", hex::encode(&downlink.payload)),
+            ("CorrelationID", reference(downlink)),
+        ];
+        if downlink.confirmed {
+            query.push(("Confirmed", "1".to_owned()));
+        }
+        if let Some(expires_at) = downlink.expires_at {
+            query.push(("ValidityTime", time(expires_at)));
+        }
+        if let Some(as_id) = &self.as_id {
+            query.push(("AS_ID", as_id.clone()));
+            query.push(("Time", time(downlink.now)));
+        }
+        if let Some(key) = secrets.get(Self::SECRET) {
+            let text: Vec<String> = query
+                .iter()
+                .map(|(name, v)| format!("{name}={v}"))
+                .collect();
+            let signed = text.join("&") + &key.to_ascii_lowercase();
+            query.push(("Token", hex::encode(Sha256::digest(signed))));
+        }
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(Handover::Call(Request::bare_post(url)))
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -93,17 +85,17 @@ impl DownlinkNetwork for Downlinks {
     }
 
     /// Returns the correlation id that was sent along, by which later messages refer to the downlink.
-    fn read_answer(&self, parcel: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, downlink: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
         Ok(Taken {
-            reference: Some(reference(parcel)),
+            reference: Some(reference(downlink)),
         })
     }
 }
 
 /// Returns the correlation id of a downlink: ThingPark's ids have 64 bits, so the random half of the
 /// UUID is used.
-fn reference(parcel: &OutgoingDownlink) -> String {
-    hex::encode_upper(&parcel.id.as_bytes()[8..])
+fn reference(downlink: &OutgoingDownlink) -> String {
+    hex::encode_upper(&downlink.id.as_bytes()[8..])
 }
 
 fn time(time: Time) -> String {
@@ -113,7 +105,7 @@ fn time(time: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     #[test]
     fn the_query_says_it_all_and_is_signed() {
@@ -124,7 +116,10 @@ mod tests {
         };
         let key = "46AB678CD45DF4A4E4B375EACD096ACC";
         let secrets = Credentials::default().with("as_key", key);
-        let request = network.request(&secrets, &parcel()).unwrap();
+        let request = network
+            .handover(&secrets, &example_downlink())
+            .unwrap()
+            .into_request();
         let query: Vec<(String, String)> = request.url.query_pairs().into_owned().collect();
         let text: Vec<String> = query
             .iter()
@@ -147,7 +142,10 @@ mod tests {
             "{}",
             request.url
         );
-        let unsigned = network.request(&Credentials::default(), &parcel()).unwrap();
+        let unsigned = network
+            .handover(&Credentials::default(), &example_downlink())
+            .unwrap()
+            .into_request();
         assert!(!unsigned.url.as_str().contains("Token="));
     }
 }

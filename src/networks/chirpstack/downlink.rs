@@ -34,17 +34,6 @@ impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "api_token";
 
-    /// Returns the request that enqueues a downlink.
-    pub fn request(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
-        let url = self.queue(&parcel.network_device_id)?;
-        let body = json!({"queueItem": item(parcel)});
-        Ok(Request::post(url, body).with(AUTHORIZATION, bearer(secrets, Self::SECRET)))
-    }
-
     fn queue(&self, device: &str) -> Result<Url, String> {
         let device = device.to_ascii_lowercase();
         below(&self.base_url, &["api", "devices", &device, "queue"])
@@ -60,12 +49,18 @@ impl DownlinkNetwork for Downlinks {
         &self.base_url
     }
 
+    /// Returns the request that enqueues a downlink.
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        let url = self.queue(&downlink.network_device_id)?;
+        let body = json!({"queueItem": item(downlink)});
+        let request = Request::post(url, body);
+        Ok(Handover::Call(
+            request.with(AUTHORIZATION, bearer(secrets, Self::SECRET)),
+        ))
     }
 
     /// Returns a request for a device's queue.
@@ -98,18 +93,18 @@ pub struct BrokerDownlinks {
 impl BrokerDownlinks {
     /// Returns the message that enqueues a downlink. The queue item gets the downlink's id, by which later
     /// messages refer to it.
-    pub fn publication(&self, parcel: &OutgoingDownlink) -> Result<Publication, String> {
+    pub fn publication(&self, downlink: &OutgoingDownlink) -> Result<Publication, String> {
         let application = self
             .application_id
             .as_ref()
-            .or(parcel.names.application.as_ref())
+            .or(downlink.names.application.as_ref())
             .ok_or("the application's id is not known: set the connection's application_id, or wait for an uplink")?;
         let application = topic_level("the application's id", application)?;
-        let device = parcel.network_device_id.to_ascii_lowercase();
+        let device = downlink.network_device_id.to_ascii_lowercase();
         let device = topic_level("the device's id", &device)?;
         let topic = format!("application/{application}/device/{device}/command/down");
-        let mut command = item(parcel);
-        command["id"] = parcel.id.to_string().into();
+        let mut command = item(downlink);
+        command["id"] = downlink.id.to_string().into();
         command["devEui"] = device.into();
         Ok(Publication::json(topic, &command))
     }
@@ -127,8 +122,8 @@ impl DownlinkNetwork for BrokerDownlinks {
         true
     }
 
-    fn handover(&self, _: &Credentials, parcel: &OutgoingDownlink) -> Result<Handover, String> {
-        self.publication(parcel).map(Handover::Publish)
+    fn handover(&self, _: &Credentials, downlink: &OutgoingDownlink) -> Result<Handover, String> {
+        self.publication(downlink).map(Handover::Publish)
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -136,26 +131,26 @@ impl DownlinkNetwork for BrokerDownlinks {
     }
 
     /// Returns the id of the queue item, which is the downlink's id.
-    fn read_answer(&self, parcel: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
+    fn read_answer(&self, downlink: &OutgoingDownlink, _: &Value) -> Result<Taken, String> {
         Ok(Taken {
-            reference: Some(parcel.id.to_string()),
+            reference: Some(downlink.id.to_string()),
         })
     }
 }
 
 /// Returns the item for the device's queue.
-fn item(parcel: &OutgoingDownlink) -> Value {
+fn item(downlink: &OutgoingDownlink) -> Value {
     json!({
-        "confirmed": parcel.confirmed,
-        "data": STANDARD.encode(&parcel.payload),
-        "fPort": parcel.f_port,
+        "confirmed": downlink.confirmed,
+        "data": STANDARD.encode(&downlink.payload),
+        "fPort": downlink.f_port,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     #[test]
     fn a_downlink_is_enqueued() {
@@ -164,7 +159,10 @@ mod tests {
             tls: None,
         };
         let secrets = Credentials::default().with("api_token", "t");
-        let request = network.request(&secrets, &parcel()).unwrap();
+        let request = network
+            .handover(&secrets, &example_downlink())
+            .unwrap()
+            .into_request();
         assert_eq!(
             request.url.as_str(),
             "http://cs.example.com:8090/sub/api/devices/70b3d57ed0012345/queue"
@@ -181,7 +179,7 @@ mod tests {
             json!({"queueItem": {"confirmed": true, "data": "vu8=", "fPort": 15}})
         );
         let taken = network
-            .read_answer(&parcel(), &json!({"id": "b6a"}))
+            .read_answer(&example_downlink(), &json!({"id": "b6a"}))
             .unwrap();
         assert_eq!(taken.reference.as_deref(), Some("b6a"));
     }

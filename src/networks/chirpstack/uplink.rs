@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::networks::{
     chirpstack::v3,
-    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Relay, Told, Uplink},
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Relay, Report, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
@@ -41,7 +41,7 @@ impl UplinkNetwork for Uplinks {
         Ok(Event::News(News {
             names: names(body),
             time: at(body, "time").and_then(instant),
-            ..News::new(dev_eui(body, DEV_EUI), told(&kind, body))
+            ..News::new(dev_eui(body, DEV_EUI), report(&kind, body))
         }))
     }
 }
@@ -50,31 +50,32 @@ impl UplinkNetwork for Uplinks {
 /// has.
 fn kind(incoming: Incoming<'_>) -> Option<String> {
     let of_topic = || incoming.topic?.rsplit('/').next();
-    let told = incoming.parameter("event").or_else(of_topic);
-    let told = told.map(|kind| text(&Value::from(kind)).unwrap_or_default());
+    let report = incoming.parameter("event").or_else(of_topic);
+    let report = report.map(|kind| text(&Value::from(kind)).unwrap_or_default());
     let is_uplink = || at(incoming.body, "rxInfo").is_some();
-    told.filter(|kind| !kind.is_empty())
+    report
+        .filter(|kind| !kind.is_empty())
         .or_else(|| is_uplink().then(|| "up".to_owned()))
 }
 
-fn told(kind: &str, body: &Value) -> Told {
-    let other = |kind: &str| Told::Other {
+fn report(kind: &str, body: &Value) -> Report {
+    let other = |kind: &str| Report::Other {
         kind: kind.to_owned(),
     };
     match kind {
-        "join" => Told::Join {
+        "join" => Report::Join {
             dev_addr: at(body, "devAddr").and_then(text),
         },
-        "ack" => Told::Downlink(match at(body, "acknowledged").is_some_and(flag) {
+        "ack" => Report::Downlink(match at(body, "acknowledged").is_some_and(flag) {
             true => downlink(body, DownlinkState::Acknowledged),
             false => downlink(body, DownlinkState::NotAcknowledged),
         }),
-        "txack" => Told::Downlink(downlink(body, DownlinkState::Sent)),
+        "txack" => Report::Downlink(downlink(body, DownlinkState::Sent)),
         "status" => status(body),
         "log" => log(body),
         "location" => location(body, "location").unwrap_or_else(|| other(kind)),
         "integration" => match at(body, "eventType").and_then(text) {
-            Some(kind) => Told::Other { kind },
+            Some(kind) => Report::Other { kind },
             None => other(kind),
         },
         _ => other(kind),
@@ -120,13 +121,15 @@ fn uplink(body: &Value, network_device_id: String) -> Result<Uplink, Malformed> 
 
 /// Returns the relay that forwarded a frame and its reception of the device. Zeros are omitted in the
 /// message.
-fn relay(told: &Value) -> Relay {
-    let rssi = at(told, "rssi").and_then(level);
+fn relay(report: &Value) -> Relay {
+    let rssi = at(report, "rssi").and_then(level);
     Relay {
-        dev_eui: dev_eui(told, "devEui"),
-        frequency: Radio::default().with_hertz(at(told, "frequency")).frequency,
+        dev_eui: dev_eui(report, "devEui"),
+        frequency: Radio::default()
+            .with_hertz(at(report, "frequency"))
+            .frequency,
         rssi,
-        snr: match at(told, "snr") {
+        snr: match at(report, "snr") {
             Some(snr) => level(snr),
             None => rssi.map(|_| 0.0),
         },
@@ -186,11 +189,11 @@ fn downlink(body: &Value, state: DownlinkState) -> DownlinkNews {
     }
 }
 
-fn status(body: &Value) -> Told {
+fn status(body: &Value) -> Report {
     let external_power = at(body, "externalPowerSource").is_some_and(flag);
     let is_unknown = external_power || at(body, "batteryLevelUnavailable").is_some_and(flag);
     let charge = at(body, "batteryLevel").and_then(number).unwrap_or(0.0);
-    Told::Status {
+    Report::Status {
         battery_percent: (!is_unknown).then_some(charge.clamp(0.0, 100.0)),
         battery_v: None,
         external_power: Some(external_power),
@@ -198,7 +201,7 @@ fn status(body: &Value) -> Told {
     }
 }
 
-fn log(body: &Value) -> Told {
+fn log(body: &Value) -> Report {
     // `INFO` is the zero of the levels, which is omitted.
     let level = at(body, "level")
         .and_then(text)
@@ -210,7 +213,7 @@ fn log(body: &Value) -> Told {
         .unwrap_or_else(|| "the network server wrote a log entry".to_owned());
     if level != "ERROR" {
         let level = Some(level);
-        return Told::Log {
+        return Report::Log {
             level,
             code,
             message,
@@ -219,13 +222,13 @@ fn log(body: &Value) -> Told {
     // The error refers to a queue item that ChirpStack discarded: too long, expired, or refused by the
     // gateway.
     match at(body, "context.queue_item_id").and_then(text) {
-        Some(reference) => Told::Downlink(DownlinkNews {
+        Some(reference) => Report::Downlink(DownlinkNews {
             correlation: None,
             network_reference: Some(reference),
             f_cnt_down: None,
             state: DownlinkState::Failed(message),
         }),
-        None => Told::Error { code, message },
+        None => Report::Error { code, message },
     }
 }
 
@@ -274,15 +277,15 @@ mod tests {
             topic,
             ..Incoming::of(&body)
         };
-        let joined = Told::Join {
+        let joined = Report::Join {
             dev_addr: Some("00189440".to_owned()),
         };
-        assert_eq!(as_news(Uplinks {}.parse(incoming)).told, joined);
-        assert_eq!(as_news(parse("join", &body)).told, joined);
+        assert_eq!(as_news(Uplinks {}.parse(incoming)).report, joined);
+        assert_eq!(as_news(parse("join", &body)).report, joined);
         let news = as_news(Uplinks {}.parse(Incoming::of(&body)));
         assert_eq!(news.network_device_id.as_deref(), Some("0101010101010101"));
         let kind = "unnamed".to_owned();
-        assert_eq!(news.told, Told::Other { kind });
+        assert_eq!(news.report, Report::Other { kind });
         let nobody = as_news(parse("new", &json!({})));
         assert_eq!(nobody.network_device_id, None);
         // Without a kind, an uplink is recognised by its content.
@@ -292,9 +295,9 @@ mod tests {
 
     #[test]
     fn reads_what_else_it_sends() {
-        let told = |kind: &str, name: &str| as_news(parse(kind, &sample(name))).told;
+        let report = |kind: &str, name: &str| as_news(parse(kind, &sample(name))).report;
         let downlink = |reference: &str, f_cnt_down, state| {
-            Told::Downlink(DownlinkNews {
+            Report::Downlink(DownlinkNews {
                 correlation: None,
                 network_reference: Some(reference.to_owned()),
                 f_cnt_down,
@@ -302,7 +305,7 @@ mod tests {
             })
         };
         assert_eq!(
-            told("ack", "chirpstack_v4_ack.json"),
+            report("ack", "chirpstack_v4_ack.json"),
             downlink(
                 "1bbcab1d-6ec6-4136-b3f5-d63be1dc08de",
                 Some(3),
@@ -310,7 +313,7 @@ mod tests {
             )
         );
         assert_eq!(
-            told("txack", "chirpstack_v4_txack.json"),
+            report("txack", "chirpstack_v4_txack.json"),
             downlink(
                 "42cb6459-a640-46ec-9623-bdff39dc4736",
                 Some(2),
@@ -322,10 +325,10 @@ mod tests {
         let reference = "1bbcab1d-6ec6-4136-b3f5-d63be1dc08de";
         let state = DownlinkState::NotAcknowledged;
         let news = as_news(parse("ack", &nack));
-        assert_eq!(news.told, downlink(reference, Some(3), state));
+        assert_eq!(news.report, downlink(reference, Some(3), state));
         assert_eq!(
-            told("status", "chirpstack_v4_status.json"),
-            Told::Status {
+            report("status", "chirpstack_v4_status.json"),
+            Report::Status {
                 battery_percent: Some(88.3),
                 battery_v: None,
                 external_power: Some(false),
@@ -333,8 +336,8 @@ mod tests {
             }
         );
         assert_eq!(
-            told("location", "chirpstack_v4_location.json"),
-            Told::Location {
+            report("location", "chirpstack_v4_location.json"),
+            Report::Location {
                 latitude: 37.344_214,
                 longitude: -8.839_375,
                 altitude_m: Some(2.0),
@@ -342,21 +345,21 @@ mod tests {
             }
         );
         assert_eq!(
-            told("log", "chirpstack_v4_log.json"),
-            Told::Error {
+            report("log", "chirpstack_v4_log.json"),
+            Report::Error {
                 code: Some("UPLINK_MIC".to_owned()),
                 message: "MIC of join-request is invalid, make sure keys are correct".to_owned()
             }
         );
         let kind = "modem_UplinkResponse".to_owned();
         assert_eq!(
-            told("integration", "chirpstack_v4_integration.json"),
-            Told::Other { kind }
+            report("integration", "chirpstack_v4_integration.json"),
+            Report::Other { kind }
         );
         let kind = "brand_new".to_owned();
         assert_eq!(
-            told("brand_new", "chirpstack_v4_join.json"),
-            Told::Other { kind }
+            report("brand_new", "chirpstack_v4_join.json"),
+            Report::Other { kind }
         );
     }
 
@@ -365,7 +368,7 @@ mod tests {
         let mut body = sample("chirpstack_v4_log.json");
         body["context"] = json!({"queue_item_id": "b6a", "max_size": "51"});
         body["description"] = json!("Item is too long");
-        let Told::Downlink(news) = as_news(parse("log", &body)).told else {
+        let Report::Downlink(news) = as_news(parse("log", &body)).report else {
             panic!("no downlink");
         };
         assert_eq!(news.network_reference.as_deref(), Some("b6a"));

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::networks::{
         chirpstack::uplink::Uplinks,
-        event::{Event, Told},
+        event::{Event, Report},
         malformed::Malformed,
         sample::{as_news, as_uplink},
         uplink::{Incoming, UplinkNetwork},
@@ -169,7 +169,7 @@ mod tests {
         let news = as_news(parse("join", &join));
         assert_eq!(news.network_device_id.as_deref(), Some("0011223344556677"));
         let dev_addr = Some("00000001".to_owned());
-        assert_eq!(news.told, Told::Join { dev_addr });
+        assert_eq!(news.report, Report::Join { dev_addr });
         let odd = as_news(parse("join", &json!({"devEUI": "?", "devAddr": 1})));
         assert_eq!(odd.network_device_id, None);
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Report, Uplink},
     lorawan::{dev_eui, required_dev_eui, status},
     malformed::Malformed,
     read::{
@@ -38,12 +38,12 @@ impl UplinkNetwork for Uplinks {
         Ok(Event::News(News {
             names: names(body),
             time: time(body).time,
-            ..News::new(dev_eui(body, "meta.device"), told(kind, body))
+            ..News::new(dev_eui(body, "meta.device"), report(kind, body))
         }))
     }
 }
 
-fn told(kind: String, body: &Value) -> Told {
+fn report(kind: String, body: &Value) -> Report {
     let dev_addr = || at(body, "meta.device_addr").and_then(text);
     let message = || {
         let mut names = ["params.message", "params.text"].into_iter();
@@ -52,11 +52,11 @@ fn told(kind: String, body: &Value) -> Told {
     };
     let code = || at(body, "params.code").and_then(text);
     match kind.as_str() {
-        "join_request" | "join_response" | "join_accept" | "join" => Told::Join {
+        "join_request" | "join_response" | "join_accept" | "join" => Report::Join {
             dev_addr: dev_addr(),
         },
         "status_response" => status(at(body, "params.battery"), at(body, "params.margin")),
-        "downlink" => Told::Downlink(DownlinkNews {
+        "downlink" => Report::Downlink(DownlinkNews {
             correlation: None,
             network_reference: at(body, "meta.packet_id").and_then(text),
             f_cnt_down: at(body, "params.counter_down")
@@ -66,17 +66,17 @@ fn told(kind: String, body: &Value) -> Told {
         }),
         "location" => at(body, "params")
             .and_then(|params| place(params, "lat", "lng", "alt", "accuracy"))
-            .unwrap_or(Told::Other { kind }),
-        "error" => Told::Error {
+            .unwrap_or(Report::Other { kind }),
+        "error" => Report::Error {
             code: code(),
             message: message(),
         },
-        "warning" | "info" => Told::Log {
+        "warning" | "info" => Report::Log {
             level: Some(kind.clone()),
             code: code(),
             message: message(),
         },
-        _ => Told::Other { kind },
+        _ => Report::Other { kind },
     }
 }
 
@@ -118,18 +118,19 @@ fn uplink(body: &Value) -> Result<Uplink, Malformed> {
 }
 
 fn radio(body: &Value) -> Radio {
-    let told = |path| at(at(body, "params.radio")?, path);
+    let report = |path| at(at(body, "params.radio")?, path);
     let (rssi, snr) = (
-        told("hardware.rssi").and_then(level),
-        told("hardware.snr").and_then(level),
+        report("hardware.rssi").and_then(level),
+        report("hardware.snr").and_then(level),
     );
-    let radio = Radio::default()
-        .with_megahertz(told("freq"))
-        .with_lora(told("modulation.spreading"), told("modulation.bandwidth"));
+    let radio = Radio::default().with_megahertz(report("freq")).with_lora(
+        report("modulation.spreading"),
+        report("modulation.bandwidth"),
+    );
     Radio {
         rssi,
         snr,
-        coding_rate: told("modulation.coderate").and_then(text),
+        coding_rate: report("modulation.coderate").and_then(text),
         modulation: radio.spread_factor.map(|_| "LORA".to_owned()),
         confirmed: at(body, "params.confirmed_up").map(flag),
         dev_addr: at(body, "meta.device_addr").and_then(text),
@@ -190,25 +191,25 @@ mod tests {
 
     #[test]
     fn reads_what_else_it_sends() {
-        let told = |kind: &str, params: Value| {
+        let report = |kind: &str, params: Value| {
             let meta = json!({"device": "01020304050607ab", "device_addr": "02711f49"});
             let body = json!({"type": kind, "meta": meta, "params": params});
-            as_news(parse(&body)).told
+            as_news(parse(&body)).report
         };
         for kind in ["join_request", "join_response"] {
             let dev_addr = Some("02711f49".to_owned());
-            assert_eq!(told(kind, json!({})), Told::Join { dev_addr });
+            assert_eq!(report(kind, json!({})), Report::Join { dev_addr });
         }
         assert_eq!(
-            told("status_response", json!({"battery": 0, "margin": 12})),
-            Told::Status {
+            report("status_response", json!({"battery": 0, "margin": 12})),
+            Report::Status {
                 battery_percent: None,
                 battery_v: None,
                 external_power: Some(true),
                 margin_db: Some(12.0)
             }
         );
-        let Told::Downlink(news) = told("downlink", json!({"counter_down": 3})) else {
+        let Report::Downlink(news) = report("downlink", json!({"counter_down": 3})) else {
             panic!("no downlink");
         };
         assert_eq!(
@@ -216,19 +217,22 @@ mod tests {
             (DownlinkState::Sent, Some(3))
         );
         assert_eq!(
-            told("error", json!({"code": "mic", "message": "MIC mismatch"})),
-            Told::Error {
+            report("error", json!({"code": "mic", "message": "MIC mismatch"})),
+            Report::Error {
                 code: Some("mic".to_owned()),
                 message: "MIC mismatch".to_owned()
             }
         );
         let kind = "downlink_request".to_owned();
-        assert_eq!(told("downlink_request", json!({})), Told::Other { kind });
+        assert_eq!(
+            report("downlink_request", json!({})),
+            Report::Other { kind }
+        );
         let nobody = json!({"type": "info", "meta": {"device": "", "time": "now"}});
         let news = as_news(parse(&nobody));
         assert_eq!((news.network_device_id, news.time), (None, None));
         let kind = "unnamed".to_owned();
-        assert_eq!(as_news(parse(&json!({}))).told, Told::Other { kind });
+        assert_eq!(as_news(parse(&json!({}))).report, Report::Other { kind });
     }
 
     #[test]

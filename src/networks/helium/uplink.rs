@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    event::{Event, Names, News, Radio, Told, Uplink},
+    event::{Event, Names, News, Radio, Report, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
@@ -32,16 +32,16 @@ impl UplinkNetwork for Uplinks {
             let network_device_id = required_dev_eui(body, "dev_eui")?;
             return uplink(body, network_device_id).map(Event::uplink);
         }
-        let told = match kind.unwrap_or_else(|| crate::networks::event::UNNAMED.to_owned()) {
-            kind if kind.starts_with("join") => Told::Join {
+        let report = match kind.unwrap_or_else(|| crate::networks::event::UNNAMED.to_owned()) {
+            kind if kind.starts_with("join") => Report::Join {
                 dev_addr: at(body, "devaddr").and_then(text),
             },
-            kind => Told::Other { kind },
+            kind => Report::Other { kind },
         };
         Ok(Event::News(News {
             names: names(body),
             time: reported_at(body).time,
-            ..News::new(dev_eui(body, "dev_eui"), told)
+            ..News::new(dev_eui(body, "dev_eui"), report)
         }))
     }
 }
@@ -126,17 +126,18 @@ mod tests {
 
     #[test]
     fn reads_what_else_it_sends() {
-        let told =
-            |kind: &str| as_news(parse(&json!({"type": kind, "dev_eui": "1C29FBD1D2084E21"}))).told;
-        assert_eq!(told("join"), Told::Join { dev_addr: None });
+        let report = |kind: &str| {
+            as_news(parse(&json!({"type": kind, "dev_eui": "1C29FBD1D2084E21"}))).report
+        };
+        assert_eq!(report("join"), Report::Join { dev_addr: None });
         let kind = "downlink_ack".to_owned();
-        assert_eq!(told("downlink_ack"), Told::Other { kind });
+        assert_eq!(report("downlink_ack"), Report::Other { kind });
         for (body, kind) in [(json!({"type": "test"}), "test"), (json!({}), "unnamed")] {
             let news = as_news(parse(&body));
             let kind = kind.to_owned();
             assert_eq!(
-                (news.network_device_id, news.told),
-                (None, Told::Other { kind })
+                (news.network_device_id, news.report),
+                (None, Report::Other { kind })
             );
         }
         let error = parse(&json!({"payload": ""})).unwrap_err().to_string();

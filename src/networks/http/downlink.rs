@@ -45,38 +45,6 @@ pub enum HttpMethod {
 impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "authorization";
-
-    /// Fills in the templates and returns the request. Values are escaped for the URL or for JSON.
-    pub fn request(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
-        // Checked again because the settings may have been stored before this rule existed.
-        let url = template::fill_in_url(&self.url, parcel)?;
-        let body = match &self.body {
-            Some(body) => template::fill_in(body, parcel, Place::Json)?,
-            None => String::new(),
-        };
-        let content_type = self.content_type.as_deref().unwrap_or("application/json");
-        let method = match self.method {
-            HttpMethod::Post => Method::POST,
-            HttpMethod::Put => Method::PUT,
-        };
-        let mut request = Request {
-            method,
-            url,
-            headers: Vec::new(),
-            body,
-        };
-        if self.body.is_some() {
-            request = request.with("Content-Type", content_type);
-        }
-        Ok(match secrets.get(Self::SECRET) {
-            Some(authorization) => request.with("Authorization", authorization),
-            None => request,
-        })
-    }
 }
 
 impl DownlinkNetwork for Downlinks {
@@ -101,12 +69,36 @@ impl DownlinkNetwork for Downlinks {
         Ok(())
     }
 
+    /// Fills in the templates and returns the request. Values are escaped for the URL or for JSON.
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        // Checked again because the settings may have been stored before this rule existed.
+        let url = template::fill_in_url(&self.url, downlink)?;
+        let body = match &self.body {
+            Some(body) => template::fill_in(body, downlink, Place::Json)?,
+            None => String::new(),
+        };
+        let content_type = self.content_type.as_deref().unwrap_or("application/json");
+        let method = match self.method {
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+        };
+        let mut request = Request {
+            method,
+            url,
+            headers: Vec::new(),
+            body,
+        };
+        if self.body.is_some() {
+            request = request.with("Content-Type", content_type);
+        }
+        if let Some(authorization) = secrets.get(Self::SECRET) {
+            request = request.with("Authorization", authorization);
+        }
+        Ok(Handover::Call(request))
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -127,7 +119,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     fn template(url: &str, body: &str) -> Downlinks {
         Downlinks {
@@ -148,7 +140,10 @@ mod tests {
         );
         assert_eq!(template.check(), Ok(()));
         let secrets = Credentials::default().with("authorization", "Basic x");
-        let request = template.request(&secrets, &parcel()).unwrap();
+        let request = template
+            .handover(&secrets, &example_downlink())
+            .unwrap()
+            .into_request();
         assert_eq!(
             request.url.as_str(),
             "https://console.example.com/down/dev%201?q=normal"
@@ -175,10 +170,10 @@ mod tests {
         );
         let unheard = OutgoingDownlink {
             names: Default::default(),
-            ..parcel()
+            ..example_downlink()
         };
         let filled =
-            template("https://x/{{device}}", "").request(&Credentials::default(), &unheard);
+            template("https://x/{{device}}", "").handover(&Credentials::default(), &unheard);
         assert!(filled.unwrap_err().contains("{{device}}"));
     }
 }

@@ -72,22 +72,22 @@ impl RadioMapping {
 
     /// Reads the radio metadata from a body.
     pub fn read(&self, body: &Value) -> Radio {
-        let told = |pointer: &Option<String>| find(body, pointer.as_deref()?);
-        let hertz = told(&self.frequency_pointer).and_then(|value| number(&value));
+        let reported = |pointer: &Option<String>| find(body, pointer.as_deref()?);
+        let hertz = reported(&self.frequency_pointer).and_then(|value| number(&value));
         let hertz = hertz.map(|frequency| match frequency {
             megahertz if megahertz < KILOHERTZ_FROM => megahertz * 1e6,
             kilohertz if kilohertz < HERTZ_FROM => kilohertz * 1e3,
             hertz => hertz,
         });
-        let bandwidth = told(&self.bandwidth_pointer).and_then(|value| number(&value));
+        let bandwidth = reported(&self.bandwidth_pointer).and_then(|value| number(&value));
         let bandwidth = bandwidth.map(|bandwidth| match bandwidth {
             kilohertz if kilohertz < BANDWIDTH_HERTZ_FROM => kilohertz * 1e3,
             hertz => hertz,
         });
-        let factor = told(&self.spread_factor_pointer);
+        let factor = reported(&self.spread_factor_pointer);
         let radio = heard(self.receptions(body))
             .with_megahertz(hertz.map(|hertz| (hertz / 1e6).into()).as_ref())
-            .with_data_rate(told(&self.data_rate_pointer).as_deref());
+            .with_data_rate(reported(&self.data_rate_pointer).as_deref());
         match (&factor, bandwidth) {
             (None, None) => radio,
             (factor, bandwidth) => radio.with_lora(
@@ -108,8 +108,8 @@ impl RadioMapping {
     }
 
     /// Reads one reception; `None` if it contains none of the values.
-    fn reception(&self, told: &Value) -> Option<Reception> {
-        let at = |pointer: &Option<String>| find(told, pointer.as_deref()?);
+    fn reception(&self, reported: &Value) -> Option<Reception> {
+        let at = |pointer: &Option<String>| find(reported, pointer.as_deref()?);
         let reception = Reception {
             gateway: at(&self.gateway_pointer)
                 .and_then(|value| text(&value))

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Told, Uplink},
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Report, Uplink},
     lorawan::{self, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
@@ -38,7 +38,7 @@ impl UplinkNetwork for Uplinks {
         }
         Ok(Event::News(News {
             names: names(body),
-            ..News::new(dev_eui(body, Places::of(body).device), told(body))
+            ..News::new(dev_eui(body, Places::of(body).device), report(body))
         }))
     }
 }
@@ -82,31 +82,31 @@ impl Places {
     }
 }
 
-fn told(body: &Value) -> Told {
+fn report(body: &Value) -> Report {
     let word = |names: &[&str]| names.iter().find_map(|name| text(at(body, name)?));
     if let Some(id) = at(body, "dataDownId").and_then(name) {
         let event = word(&["event"]).unwrap_or_else(|| "dataDownEvent".to_owned());
         return match downlink(&event, &word(&["status"]).unwrap_or_default()) {
-            Some(state) => Told::Downlink(DownlinkNews {
+            Some(state) => Report::Downlink(DownlinkNews {
                 network_reference: Some(id),
                 ..DownlinkNews::of_some(state)
             }),
-            None => Told::Other { kind: event },
+            None => Report::Other { kind: event },
         };
     }
     let kind = word(&["type", "eventType"]).unwrap_or_else(|| "event".to_owned());
     match kind.to_ascii_lowercase().contains("join") {
-        true => Told::Join {
+        true => Report::Join {
             dev_addr: at(body, "endDevice.devAddr").and_then(text),
         },
-        false => Told::Other { kind },
+        false => Report::Other { kind },
     }
 }
 
 /// Returns the state of a downlink from an event; `None` if its words are unknown.
 fn downlink(event: &str, status: &str) -> Option<DownlinkState> {
-    let told = format!("{event} {status}").to_ascii_lowercase();
-    let words: Vec<&str> = told.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let report = format!("{event} {status}").to_ascii_lowercase();
+    let words: Vec<&str> = report.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     let says = |known: &[&str]| words.iter().any(|word| known.contains(word));
     let is_about_confirmation = says(&["ack", "nack", "acknowledge", "acknowledged"]);
     let failures = [
@@ -252,26 +252,26 @@ mod tests {
 
     #[test]
     fn news_of_a_downlink_need_no_device() {
-        let told = |event: &str, status: &str| {
+        let report = |event: &str, status: &str| {
             let news = as_news(parse(&json!({"dataDownId": "5d23", "event": event,
                 "status": status, "clusterId": 1, "nbAttempts": 1, "multicast": false})));
             assert_eq!(news.network_device_id, None);
-            news.told
+            news.report
         };
         let downlink = |state| {
-            Told::Downlink(DownlinkNews {
+            Report::Downlink(DownlinkNews {
                 network_reference: Some("5d23".to_owned()),
                 ..DownlinkNews::of_some(state)
             })
         };
-        assert_eq!(told("TRANSMISSION", "OK"), downlink(DownlinkState::Sent));
+        assert_eq!(report("TRANSMISSION", "OK"), downlink(DownlinkState::Sent));
         let why = DownlinkState::Failed("Kerlink: TRANSMISSION KO".to_owned());
-        assert_eq!(told("TRANSMISSION", "KO"), downlink(why));
-        assert_eq!(told("ACK", "OK"), downlink(DownlinkState::Acknowledged));
+        assert_eq!(report("TRANSMISSION", "KO"), downlink(why));
+        assert_eq!(report("ACK", "OK"), downlink(DownlinkState::Acknowledged));
         let state = DownlinkState::NotAcknowledged;
-        assert_eq!(told("ACK", "TIMEOUT"), downlink(state));
+        assert_eq!(report("ACK", "TIMEOUT"), downlink(state));
         let kind = "PACKET".to_owned();
-        assert_eq!(told("PACKET", "TOKEN"), Told::Other { kind });
+        assert_eq!(report("PACKET", "TOKEN"), Report::Other { kind });
     }
 
     #[test]
@@ -280,12 +280,12 @@ mod tests {
         let news = as_news(parse(&json!({"endDevice": device, "status": "OK"})));
         assert_eq!(news.network_device_id.as_deref(), Some("343737394A336F09"));
         let kind = "event".to_owned();
-        assert_eq!(news.told, Told::Other { kind });
+        assert_eq!(news.report, Report::Other { kind });
         let news = as_news(parse(&json!({"endDevice": device, "type": "JOIN_ACCEPT"})));
-        assert_eq!(news.told, Told::Join { dev_addr: None });
+        assert_eq!(news.report, Report::Join { dev_addr: None });
         // The payload of a downlink is not an uplink.
         let down = json!({"endDevice": device, "payload": "00", "fPort": 1, "fCntDown": 7});
-        assert!(matches!(as_news(parse(&down)).told, Told::Other { .. }));
+        assert!(matches!(as_news(parse(&down)).report, Report::Other { .. }));
         for nobody in [
             json!({}),
             json!({"endDevice": {"devEui": "?"}, "type": "new"}),

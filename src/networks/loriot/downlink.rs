@@ -26,24 +26,6 @@ pub struct Downlinks {
 impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "token";
-
-    /// Returns the request with the command.
-    pub fn request(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
-        let url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
-        let body = json!({
-            "cmd": "tx",
-            "EUI": parcel.network_device_id,
-            "port": parcel.f_port,
-            "confirmed": parcel.confirmed,
-            "data": hex::encode(&parcel.payload),
-            "appid": self.application_id,
-        });
-        Ok(Request::post(url, body).with("Authorization", bearer(secrets, Self::SECRET)))
-    }
 }
 
 impl DownlinkNetwork for Downlinks {
@@ -55,12 +37,25 @@ impl DownlinkNetwork for Downlinks {
         &self.url
     }
 
+    /// Returns the request with the command.
     fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
+        downlink: &OutgoingDownlink,
     ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        let url: Url = self.url.parse().map_err(|_| "the URL is invalid")?;
+        let body = json!({
+            "cmd": "tx",
+            "EUI": downlink.network_device_id,
+            "port": downlink.f_port,
+            "confirmed": downlink.confirmed,
+            "data": hex::encode(&downlink.payload),
+            "appid": self.application_id,
+        });
+        let request = Request::post(url, body);
+        Ok(Handover::Call(
+            request.with("Authorization", bearer(secrets, Self::SECRET)),
+        ))
     }
 
     /// Returns a request for the application.
@@ -90,7 +85,7 @@ impl DownlinkNetwork for Downlinks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     #[test]
     fn the_command_is_posted() {
@@ -100,25 +95,31 @@ mod tests {
             tls: None,
         };
         let secrets = Credentials::default().with("token", "t");
-        let request = network.request(&secrets, &parcel()).unwrap();
+        let request = network
+            .handover(&secrets, &example_downlink())
+            .unwrap()
+            .into_request();
         assert_eq!(
             serde_json::from_str::<Value>(&request.body).unwrap(),
             json!({"cmd": "tx", "EUI": "70B3D57ED0012345", "port": 15, "confirmed": true,
                 "data": "beef", "appid": "be7a0000"})
         );
         let taken = network.read_answer(
-            &parcel(),
+            &example_downlink(),
             &json!({"cmd": "tx", "success": "enqueued", "seqdn": 8}),
         );
         assert_eq!(taken.unwrap().reference.as_deref(), Some("8"));
         assert!(
             network
-                .read_answer(&parcel(), &json!({"cmd": "tx", "success": "enqueued"}))
+                .read_answer(
+                    &example_downlink(),
+                    &json!({"cmd": "tx", "success": "enqueued"})
+                )
                 .is_ok()
         );
         assert!(
             network
-                .read_answer(&parcel(), &json!({"error": "no such device"}))
+                .read_answer(&example_downlink(), &json!({"error": "no such device"}))
                 .is_err()
         );
     }

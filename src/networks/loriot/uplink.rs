@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::networks::{
-    event::{DownlinkNews, DownlinkState, Event, News, Radio, Told, Uplink},
+    event::{DownlinkNews, DownlinkState, Event, News, Radio, Report, Uplink},
     lorawan::{self, Battery, dev_eui, required_dev_eui},
     malformed::Malformed,
     read::{
@@ -39,20 +39,20 @@ impl UplinkNetwork for Uplinks {
         };
         Ok(Event::News(News {
             time: at(body, "ts").and_then(milliseconds),
-            ..News::new(dev_eui(body, "EUI"), told(kind, body))
+            ..News::new(dev_eui(body, "EUI"), report(kind, body))
         }))
     }
 }
 
-fn told(kind: String, body: &Value) -> Told {
+fn report(kind: String, body: &Value) -> Report {
     let failure = at(body, "error").and_then(text);
     let state = match (kind.as_str(), failure) {
         ("txd" | "tx", Some(why)) => DownlinkState::Failed(why),
         ("txd", None) => DownlinkState::Sent,
         ("tx", None) => DownlinkState::Queued,
-        _ => return Told::Other { kind },
+        _ => return Report::Other { kind },
     };
-    Told::Downlink(DownlinkNews {
+    Report::Downlink(DownlinkNews {
         correlation: None,
         network_reference: at(body, "seqdn")
             .and_then(whole_number)
@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn reads_what_else_it_sends() {
-        let told = |body: Value| as_news(parse(&body)).told;
+        let report = |body: Value| as_news(parse(&body)).report;
         let downlink = |state| {
-            Told::Downlink(DownlinkNews {
+            Report::Downlink(DownlinkNews {
                 correlation: None,
                 network_reference: Some("8".to_owned()),
                 f_cnt_down: None,
@@ -178,16 +178,16 @@ mod tests {
             })
         };
         let of = |cmd: &str| json!({"cmd": cmd, "EUI": "1000000000000001", "seqdn": 8});
-        assert_eq!(told(of("txd")), downlink(DownlinkState::Sent));
-        assert_eq!(told(of("tx")), downlink(DownlinkState::Queued));
+        assert_eq!(report(of("txd")), downlink(DownlinkState::Sent));
+        assert_eq!(report(of("tx")), downlink(DownlinkState::Queued));
         let mut refused = of("tx");
         refused["error"] = json!("Device not found");
         let why = DownlinkState::Failed("Device not found".to_owned());
-        assert_eq!(told(refused), downlink(why));
+        assert_eq!(report(refused), downlink(why));
         let kind = "gateway_alarm".to_owned();
-        assert_eq!(told(of("gateway_alarm")), Told::Other { kind });
+        assert_eq!(report(of("gateway_alarm")), Report::Other { kind });
         let kind = "unnamed".to_owned();
-        assert_eq!(told(json!({"EUI": 1})), Told::Other { kind });
+        assert_eq!(report(json!({"EUI": 1})), Report::Other { kind });
     }
 
     #[test]

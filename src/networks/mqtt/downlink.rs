@@ -29,14 +29,14 @@ pub struct Downlinks {
 
 impl Downlinks {
     /// Fills in the templates.
-    pub fn publication(&self, parcel: &OutgoingDownlink) -> Result<Publication, String> {
-        let topic = template::fill_in(&self.topic, parcel, Place::Topic)?;
+    pub fn publication(&self, downlink: &OutgoingDownlink) -> Result<Publication, String> {
+        let topic = template::fill_in(&self.topic, downlink, Place::Topic)?;
         check_topic(&topic).map_err(|rule| format!("the topic, filled in, {rule}"))?;
         Ok(Publication {
             topic,
             payload: match &self.payload {
-                Some(payload) => template::fill_in(payload, parcel, Place::Json)?.into(),
-                None => parcel.payload.clone().into(),
+                Some(payload) => template::fill_in(payload, downlink, Place::Json)?.into(),
+                None => downlink.payload.clone().into(),
             },
             qos: self.qos,
             retain: self.retain,
@@ -63,8 +63,8 @@ impl DownlinkNetwork for Downlinks {
         true
     }
 
-    fn handover(&self, _: &Credentials, parcel: &OutgoingDownlink) -> Result<Handover, String> {
-        self.publication(parcel).map(Handover::Publish)
+    fn handover(&self, _: &Credentials, downlink: &OutgoingDownlink) -> Result<Handover, String> {
+        self.publication(downlink).map(Handover::Publish)
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -75,7 +75,7 @@ impl DownlinkNetwork for Downlinks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     fn template(topic: &str, payload: Option<&str>) -> Downlinks {
         Downlinks {
@@ -91,17 +91,19 @@ mod tests {
         let json = r#"{"d": "{{payload_base64}}", "p": {{f_port}}}"#;
         let template = |payload| template("down/{{network_device_id}}/{{device}}", payload);
         assert_eq!(template(Some(json)).check(), Ok(()));
-        let made = template(Some(json)).publication(&parcel()).unwrap();
+        let made = template(Some(json))
+            .publication(&example_downlink())
+            .unwrap();
         assert_eq!(made.topic, "down/70B3D57ED0012345/dev 1");
         assert_eq!(made.payload, r#"{"d": "vu8=", "p": 15}"#);
         assert_eq!((made.qos, made.retain), (2, true));
-        let bare = template(None).publication(&parcel()).unwrap();
+        let bare = template(None).publication(&example_downlink()).unwrap();
         assert_eq!(bare.payload[..], [0xbe, 0xef]);
     }
 
     #[test]
     fn what_cannot_be_published_to_is_refused() {
-        for (topic, payload, told) in [
+        for (topic, payload, reported) in [
             ("down/+", None, "topic: must not have the wildcards"),
             (
                 "down/{{x}}",
@@ -115,7 +117,7 @@ mod tests {
             ),
         ] {
             let error = template(topic, payload).check().unwrap_err();
-            assert!(error.starts_with(told), "{error}");
+            assert!(error.starts_with(reported), "{error}");
         }
     }
 }

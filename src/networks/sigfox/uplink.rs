@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::networks::{
-    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Told, Uplink},
+    event::{DownlinkNews, DownlinkState, Event, Names, News, Radio, Reception, Report, Uplink},
     lorawan::heard,
     malformed::Malformed,
     read::{
@@ -55,7 +55,7 @@ impl UplinkNetwork for Uplinks {
         Ok(Event::News(News {
             names: names(message),
             time: time(message).time,
-            ..News::new(device(message).ok(), told(message))
+            ..News::new(device(message).ok(), report(message))
         }))
     }
 }
@@ -148,18 +148,18 @@ fn radio(message: &Value) -> Radio {
 }
 
 /// Returns the content of a service callback.
-fn told(message: &Value) -> Told {
+fn report(message: &Value) -> Report {
     let value = |name| at(message, name);
-    if let Some(told) = of_downlink(message) {
-        return told;
+    if let Some(report) = of_downlink(message) {
+        return report;
     }
     if value("computedLocation").is_some() {
-        return computed_location(message).unwrap_or_else(|| Told::Other {
+        return computed_location(message).unwrap_or_else(|| Report::Other {
             kind: "computedLocation".to_owned(),
         });
     }
     if value("batt").is_some() || value("temp").is_some() {
-        return Told::Status {
+        return Report::Status {
             battery_percent: None,
             battery_v: value("batt").and_then(number),
             external_power: None,
@@ -167,18 +167,18 @@ fn told(message: &Value) -> Told {
         };
     }
     match value("info").and_then(text) {
-        Some(message) => Told::Error {
+        Some(message) => Report::Error {
             code: value("severity").and_then(text),
             message,
         },
-        None => Told::Other {
+        None => Report::Other {
             kind: "callback".to_owned(),
         },
     }
 }
 
 /// Returns the location computed by Sigfox, unless its status says that it is unknown.
-fn computed_location(message: &Value) -> Option<Told> {
+fn computed_location(message: &Value) -> Option<Report> {
     const LOCATED: f64 = 1.0;
     let located = at(message, "computedLocation")?;
     let status = at(located, "status").and_then(number);
@@ -188,7 +188,7 @@ fn computed_location(message: &Value) -> Option<Told> {
 
 /// Returns the state of the downlink in the response to a device's request. `downlinkAck` means that a
 /// base station has sent it; devices do not acknowledge downlinks.
-fn of_downlink(message: &Value) -> Option<Told> {
+fn of_downlink(message: &Value) -> Option<Report> {
     const EMITTED: u64 = 0;
     const NO_ANSWER: u64 = 1;
     const PENDING: u64 = 5;
@@ -201,7 +201,7 @@ fn of_downlink(message: &Value) -> Option<Told> {
         // These codes mean that there was no downlink.
         (Some(code @ (NO_ANSWER | NO_CALLBACK)), _) => {
             let nothing = || "a device asked for a downlink and got none".to_owned();
-            return Some(Told::Log {
+            return Some(Report::Log {
                 level: None,
                 code: Some(code.to_string()),
                 message: words.unwrap_or_else(nothing),
@@ -214,7 +214,7 @@ fn of_downlink(message: &Value) -> Option<Told> {
             DownlinkState::Failed(words.unwrap_or_else(why))
         }
     };
-    Some(Told::Downlink(DownlinkNews::of_some(state)))
+    Some(Report::Downlink(DownlinkNews::of_some(state)))
 }
 
 #[cfg(test)]
@@ -260,12 +260,12 @@ mod tests {
     fn an_uplink_may_tell_where_the_device_is() {
         let beside = |located: Value| {
             let body = json!({"device": "1A2345", "data": "01", "computedLocation": located});
-            as_uplink(parse(&body)).beside.map(|told| *told)
+            as_uplink(parse(&body)).beside.map(|report| *report)
         };
         let located = beside(json!({"lat": 43.45, "lng": 1.54, "radius": 500, "status": 1}));
         assert_eq!(
             located,
-            Some(Told::Location {
+            Some(Report::Location {
                 latitude: 43.45,
                 longitude: 1.54,
                 altitude_m: None,
@@ -279,12 +279,12 @@ mod tests {
 
     #[test]
     fn reads_the_service_callbacks() {
-        let told = |mut body: Value| {
+        let report = |mut body: Value| {
             body["device"] = json!("1A2345");
-            as_news(parse(&body)).told
+            as_news(parse(&body)).report
         };
-        let downlink = |body| match told(body) {
-            Told::Downlink(news) => news.state,
+        let downlink = |body| match report(body) {
+            Report::Downlink(news) => news.state,
             other => panic!("no downlink: {other:?}"),
         };
         for sent in [
@@ -299,8 +299,8 @@ mod tests {
         assert!(matches!(downlink(failed), DownlinkState::Failed(_)));
         let nothing = json!({"infoCode": 1, "infoMessage": "No answer", "downlinkAck": false});
         assert_eq!(
-            told(nothing),
-            Told::Log {
+            report(nothing),
+            Report::Log {
                 level: None,
                 code: Some("1".to_owned()),
                 message: "No answer".to_owned()
@@ -310,8 +310,8 @@ mod tests {
         let why = DownlinkState::Failed("No base station".to_owned());
         assert_eq!(downlink(failed), why);
         assert_eq!(
-            told(json!({"batt": "3.55", "temp": "21", "time": "1512814827"})),
-            Told::Status {
+            report(json!({"batt": "3.55", "temp": "21", "time": "1512814827"})),
+            Report::Status {
                 battery_percent: None,
                 battery_v: Some(3.55),
                 external_power: None,
@@ -320,8 +320,8 @@ mod tests {
         );
         let located = json!({"computedLocation": {"lat": 43.45, "lng": 1.54, "radius": 500}});
         assert_eq!(
-            told(located),
-            Told::Location {
+            report(located),
+            Report::Location {
                 latitude: 43.45,
                 longitude: 1.54,
                 altitude_m: None,
@@ -329,17 +329,20 @@ mod tests {
             }
         );
         assert_eq!(
-            told(json!({"info": "Messages lost", "severity": "ERROR"})),
-            Told::Error {
+            report(json!({"info": "Messages lost", "severity": "ERROR"})),
+            Report::Error {
                 code: Some("ERROR".to_owned()),
                 message: "Messages lost".to_owned()
             }
         );
         let kind = || "callback".to_owned();
-        assert_eq!(told(json!({"lqi": "Good"})), Told::Other { kind: kind() });
+        assert_eq!(
+            report(json!({"lqi": "Good"})),
+            Report::Other { kind: kind() }
+        );
         for nobody in [json!({}), json!({"device": "{device}", "time": "{time}"})] {
             let news = as_news(parse(&nobody));
-            assert_eq!(news.told, Told::Other { kind: kind() });
+            assert_eq!(news.report, Report::Other { kind: kind() });
             assert_eq!((news.network_device_id, news.time), (None, None));
         }
     }

@@ -42,22 +42,32 @@ pub struct Downlinks {
 impl Downlinks {
     /// Name of the secret.
     pub const SECRET: &str = "api_key";
+}
+
+impl DownlinkNetwork for Downlinks {
+    fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
+    }
+
+    fn url(&self) -> &str {
+        &self.base_url
+    }
 
     /// Returns the request that queues a downlink. The stack's own ids of device and application are taken
     /// from the last uplink.
-    pub fn request(
+    fn handover(
         &self,
         secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Request, String> {
+        downlink: &OutgoingDownlink,
+    ) -> Result<Handover, String> {
         let application = self
             .application_id
             .as_ref()
-            .or(parcel.names.application.as_ref())
+            .or(downlink.names.application.as_ref())
             .ok_or(
                 "the application's id is not known: set application_id, or wait for an uplink",
             )?;
-        let device = device(parcel)?;
+        let device = device(downlink)?;
         let url = below(
             &self.base_url,
             &[
@@ -74,25 +84,10 @@ impl Downlinks {
                 "push",
             ],
         )?;
-        Ok(Request::post(url, pushed(parcel)).with("Authorization", bearer(secrets, Self::SECRET)))
-    }
-}
-
-impl DownlinkNetwork for Downlinks {
-    fn tls(&self) -> Option<&TlsSettings> {
-        self.tls.as_ref()
-    }
-
-    fn url(&self) -> &str {
-        &self.base_url
-    }
-
-    fn handover(
-        &self,
-        secrets: &Credentials,
-        parcel: &OutgoingDownlink,
-    ) -> Result<Handover, String> {
-        self.request(secrets, parcel).map(Handover::Call)
+        let request = Request::post(url, pushed(downlink));
+        Ok(Handover::Call(
+            request.with("Authorization", bearer(secrets, Self::SECRET)),
+        ))
     }
 
     fn probe(&self, secrets: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -129,11 +124,11 @@ pub struct BrokerDownlinks {
 impl BrokerDownlinks {
     /// Returns the message that queues a downlink. The stack's own id of the device is taken from the last
     /// uplink.
-    pub fn publication(&self, parcel: &OutgoingDownlink) -> Result<Publication, String> {
+    pub fn publication(&self, downlink: &OutgoingDownlink) -> Result<Publication, String> {
         let application = &self.application;
-        let device = topic_level("the device's id", device(parcel)?)?;
+        let device = topic_level("the device's id", device(downlink)?)?;
         let topic = format!("v3/{application}/devices/{device}/down/push");
-        Ok(Publication::json(topic, &pushed(parcel)))
+        Ok(Publication::json(topic, &pushed(downlink)))
     }
 }
 
@@ -149,8 +144,8 @@ impl DownlinkNetwork for BrokerDownlinks {
         true
     }
 
-    fn handover(&self, _: &Credentials, parcel: &OutgoingDownlink) -> Result<Handover, String> {
-        self.publication(parcel).map(Handover::Publish)
+    fn handover(&self, _: &Credentials, downlink: &OutgoingDownlink) -> Result<Handover, String> {
+        self.publication(downlink).map(Handover::Publish)
     }
 
     fn probe(&self, _: &Credentials, _: Option<&str>) -> Result<Request, String> {
@@ -159,32 +154,32 @@ impl DownlinkNetwork for BrokerDownlinks {
 }
 
 /// Returns the stack's own id of the device.
-fn device(parcel: &OutgoingDownlink) -> Result<&str, String> {
-    let device = parcel.names.device.as_deref();
+fn device(downlink: &OutgoingDownlink) -> Result<&str, String> {
+    let device = downlink.names.device.as_deref();
     let why = "the device's id in The Things Stack is not known before its first uplink";
     device.ok_or_else(|| why.to_owned())
 }
 
 /// Returns the body that adds a downlink to the device's queue.
-fn pushed(parcel: &OutgoingDownlink) -> Value {
-    let priority = match parcel.priority {
+fn pushed(downlink: &OutgoingDownlink) -> Value {
+    let priority = match downlink.priority {
         Priority::Low => "LOW",
         Priority::Normal => "NORMAL",
         Priority::High => "HIGH",
     };
     json!({"downlinks": [{
-        "frm_payload": STANDARD.encode(&parcel.payload),
-        "f_port": parcel.f_port,
-        "confirmed": parcel.confirmed,
+        "frm_payload": STANDARD.encode(&downlink.payload),
+        "f_port": downlink.f_port,
+        "confirmed": downlink.confirmed,
         "priority": priority,
-        "correlation_ids": [format!("{CORRELATION_PREFIX}{}", parcel.id)],
+        "correlation_ids": [format!("{CORRELATION_PREFIX}{}", downlink.id)],
     }]})
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::networks::downlink::parcel;
+    use crate::networks::downlink::example_downlink;
 
     #[test]
     fn a_downlink_is_pushed_over_the_webhook() {
@@ -195,7 +190,10 @@ mod tests {
             tls: None,
         };
         let secrets = Credentials::default().with("api_key", "NNSXS.X");
-        let request = stack.request(&secrets, &parcel()).unwrap();
+        let request = stack
+            .handover(&secrets, &example_downlink())
+            .unwrap()
+            .into_request();
         assert_eq!(
             request.url.as_str(),
             "https://stack.example.com/api/v3/as/applications/app1/webhooks/hub/devices/dev%201/down/push"
@@ -209,9 +207,9 @@ mod tests {
         );
         let unheard = OutgoingDownlink {
             names: Default::default(),
-            ..parcel()
+            ..example_downlink()
         };
-        let error = stack.request(&secrets, &unheard).unwrap_err();
+        let error = stack.handover(&secrets, &unheard).unwrap_err();
         assert!(error.contains("application_id"), "{error}");
     }
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Epochs of tenants, as read in a transaction.
-pub(in crate::store) struct Learned {
+pub(in crate::store) struct ReadEpochs {
     /// Epoch of each tenant; `None` if the tenant has been removed.
     pub epochs: HashMap<TenantId, Option<u64>>,
     /// Time of the read, by the clock that all hubs share.
@@ -59,7 +59,7 @@ impl Store {
         &self,
         transaction: &DatabaseTransaction,
         tenants: HashSet<TenantId>,
-    ) -> Result<Learned, DbErr> {
+    ) -> Result<ReadEpochs, DbErr> {
         let asked: Vec<TenantId> = tenants.iter().copied().collect();
         let (stored, time) = match self.is_shared() {
             true => {
@@ -77,7 +77,7 @@ impl Store {
             });
             (tenant, is_there.then(|| epoch.now()))
         });
-        Ok(Learned {
+        Ok(ReadEpochs {
             epochs: learned.collect(),
             time: time.unwrap_or_else(|| self.now()),
         })

@@ -30,7 +30,7 @@ const FILLER: usize = 64 * 1024;
 const KEPT: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 /// Time and outcome of an attempt.
-type Tried = (Instant, Result<()>);
+type ProbeAttempt = (Instant, Result<()>);
 
 /// Checks by small writes whether the database takes writes.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub struct Probe {
     writability: Writability,
     /// Identifier of this hub's row.
     id: Uuid,
-    last: Arc<AsyncMutex<Option<Tried>>>,
+    last: Arc<AsyncMutex<Option<ProbeAttempt>>>,
 }
 
 impl Probe {

@@ -124,12 +124,12 @@ pub struct Filter {
     /// Period in which the deliveries were queued.
     pub span: Span,
     /// Restriction by identifiers.
-    pub among: Option<Among>,
+    pub among: Option<IdFilter>,
 }
 
 /// Restriction of deliveries by their identifiers.
 #[derive(Debug, Clone)]
-pub enum Among {
+pub enum IdFilter {
     /// Only these.
     These(Vec<Uuid>),
     /// All except these.
@@ -140,8 +140,8 @@ impl Filter {
     fn condition(&self, integration: IntegrationId) -> Condition {
         use delivery::Column;
         let among = self.among.as_ref().map(|among| match among {
-            Among::These(ids) => Column::Id.is_in(ids.iter().copied()),
-            Among::Others(ids) => Column::Id.is_not_in(ids.iter().copied()),
+            IdFilter::These(ids) => Column::Id.is_in(ids.iter().copied()),
+            IdFilter::Others(ids) => Column::Id.is_not_in(ids.iter().copied()),
         });
         Condition::all()
             .add(Column::IntegrationId.eq(integration.0))

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Event of a device that integrations may forward.
-pub(in crate::store) struct Told {
+pub(in crate::store) struct ForwardedEvent {
     tenant: i64,
     device: i64,
     id: Uuid,
@@ -56,12 +56,12 @@ struct Forwarder {
 }
 
 /// Returns those of the events that integrations may forward.
-pub(in crate::store) fn told(events: &[event::ActiveModel]) -> Vec<Told> {
+pub(in crate::store) fn forwarded(events: &[event::ActiveModel]) -> Vec<ForwardedEvent> {
     events
         .iter()
         .filter_map(|event| {
             let kind = set(&event.kind)?;
-            Some(Told {
+            Some(ForwardedEvent {
                 event_type: EventType::of_event(&kind)?,
                 tenant: set(&event.tenant_id)?,
                 device: set(&event.device_key)??,
@@ -82,7 +82,7 @@ fn set<T: Clone + Into<sea_orm::Value>>(value: &ActiveValue<T>) -> Option<T> {
 /// Queues the deliveries of events, due at this time.
 pub(in crate::store) async fn queue(
     transaction: &DatabaseTransaction,
-    events: Vec<Told>,
+    events: Vec<ForwardedEvent>,
     ids: &Ids,
     due_at: Time,
 ) -> Result<(), DbErr> {
@@ -93,7 +93,7 @@ pub(in crate::store) async fn queue(
 /// Returns the deliveries of events, due at this time. Reads nothing if there is no event to forward.
 pub(in crate::store) async fn rows(
     transaction: &DatabaseTransaction,
-    events: Vec<Told>,
+    events: Vec<ForwardedEvent>,
     selectors: &Selectors,
     ids: &Ids,
     due_at: Time,
@@ -134,7 +134,7 @@ pub(in crate::store) async fn rows(
 
 async fn forwarders(
     transaction: &DatabaseTransaction,
-    events: &[Told],
+    events: &[ForwardedEvent],
     selectors: &Selectors,
 ) -> Result<Vec<Forwarder>, DbErr> {
     use integration::Column;
@@ -157,8 +157,9 @@ async fn forwarders(
         .await?;
     let forwarder = |row: Row| -> Result<Option<Forwarder>, DbErr> {
         let wanted: Vec<EventType> = from_column(Column::Events, row.events)?;
-        let is_wanted =
-            |event: &Told| event.tenant == row.tenant_id && wanted.contains(&event.event_type);
+        let is_wanted = |event: &ForwardedEvent| {
+            event.tenant == row.tenant_id && wanted.contains(&event.event_type)
+        };
         if !events.iter().any(is_wanted) {
             return Ok(None);
         }
@@ -180,7 +181,7 @@ async fn forwarders(
 
 fn row(
     id: Uuid,
-    event: &Told,
+    event: &ForwardedEvent,
     device: &device::Model,
     forwarder: &Forwarder,
     due_at: Time,

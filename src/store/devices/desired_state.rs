@@ -25,7 +25,7 @@ pub enum Transfer {
     /// Queue this downlink, prepared for its connection at these revisions.
     Downlink(Box<NewDownlink>, Seen),
     /// Nothing can be sent; this event records the reason.
-    Told(NewEvent),
+    NotPossible(NewEvent),
     /// Nothing needs to be sent.
     Nothing,
 }
@@ -75,7 +75,7 @@ pub async fn set(
                 Transfer::Downlink(new, _) => {
                     downlinks::queue(scope, &transaction, key, *new, most).await?;
                 }
-                Transfer::Told(event) => {
+                Transfer::NotPossible(event) => {
                     events::insert(scope, &transaction, Some(key), None, event).await?;
                 }
                 Transfer::Nothing => {}

@@ -63,7 +63,7 @@ pub struct Known {
     /// Uplink that the frame became.
     pub uplink: Uuid,
     /// True if the network's accompanying reports were recorded as events.
-    pub has_told: bool,
+    pub has_reports: bool,
     index: usize,
 }
 
@@ -78,7 +78,7 @@ struct Frame {
     reception: Option<u32>,
     time_us: Option<i64>,
     uplink: Uuid,
-    has_told: bool,
+    has_reports: bool,
     /// Recording time in microseconds, by the clock that all hubs share. The uplink's id does not provide it,
     /// because ids never go back, as clocks do.
     recorded_us: i64,
@@ -131,7 +131,7 @@ impl Frames {
             let is_known = frame.is_copied_by(mark, source_of(source)) && is_recent();
             is_known.then_some(Known {
                 uplink: frame.uplink,
-                has_told: frame.has_told,
+                has_reports: frame.has_reports,
                 index,
             })
         })
@@ -143,7 +143,7 @@ impl Frames {
         mark: &Mark,
         source: ConnectionId,
         uplink: Uuid,
-        has_told: bool,
+        has_reports: bool,
         recorded_at: Time,
     ) {
         if self.0.len() >= FRAMES_MAX {
@@ -155,15 +155,15 @@ impl Frames {
             reception: mark.reception,
             time_us: mark.time.map(|time| time.timestamp_micros()),
             uplink,
-            has_told,
+            has_reports,
             recorded_us: recorded_at.timestamp_micros(),
         });
     }
 
     /// Marks the network's reports about a frame as recorded.
-    pub fn note_told(&mut self, known: Known) {
+    pub fn note_reports(&mut self, known: Known) {
         if let Some(frame) = self.0.get_mut(known.index) {
-            frame.has_told = true;
+            frame.has_reports = true;
         }
     }
 }
@@ -208,7 +208,7 @@ impl Frame {
         let (reception, rest) = rest.split_first_chunk()?;
         let (time_us, rest) = rest.split_first_chunk()?;
         let (uplink, rest) = rest.split_first_chunk()?;
-        let (has_told, rest) = rest.split_first()?;
+        let (has_reports, rest) = rest.split_first()?;
         let uplink = Uuid::from_bytes(*uplink);
         let recorded_us = match rest.first_chunk() {
             Some(recorded_us) => i64::from_be_bytes(*recorded_us),
@@ -220,7 +220,7 @@ impl Frame {
             reception: Some(u32::from_be_bytes(*reception)).filter(|hash| *hash != 0),
             time_us: Some(i64::from_be_bytes(*time_us)).filter(|time| *time != i64::MIN),
             uplink,
-            has_told: *has_told != 0,
+            has_reports: *has_reports != 0,
             recorded_us,
         })
     }
@@ -231,7 +231,7 @@ impl Frame {
         stored.extend_from_slice(&self.reception.unwrap_or(0).to_be_bytes());
         stored.extend_from_slice(&self.time_us.unwrap_or(i64::MIN).to_be_bytes());
         stored.extend_from_slice(self.uplink.as_bytes());
-        stored.push(self.has_told.into());
+        stored.push(self.has_reports.into());
         stored.extend_from_slice(&self.recorded_us.to_be_bytes());
     }
 }
@@ -361,11 +361,11 @@ mod tests {
         let first = frames
             .find(&press(1), HERE, &clock::now().into(), 300)
             .unwrap();
-        assert!(!first.has_told);
-        frames.note_told(first);
+        assert!(!first.has_reports);
+        frames.note_reports(first);
         let first = frames
             .find(&press(1), HERE, &clock::now().into(), 300)
             .unwrap();
-        assert!(first.has_told);
+        assert!(first.has_reports);
     }
 }

@@ -269,7 +269,7 @@ pub async fn next_batch(
 }
 
 /// Result of processing a batch.
-pub struct Worked {
+pub struct BatchResult {
     /// True if nothing is left of the import.
     pub is_done: bool,
     /// Duration of the transaction before its COMMIT, during which other writers waited.
@@ -277,11 +277,11 @@ pub struct Worked {
 }
 
 /// Imports a batch in one transaction. Skips work that another hub has completed meanwhile.
-pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<Worked> {
+pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<BatchResult> {
     scope
         .write(async |transaction| {
             let begun = Instant::now();
-            let worked = |is_done| Worked {
+            let worked = |is_done| BatchResult {
                 is_done,
                 held: begun.elapsed(),
             };

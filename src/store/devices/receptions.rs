@@ -23,12 +23,12 @@ const RECEPTIONS_MAX: usize = 64;
 const RECEPTIONS: &str = "receptions";
 
 /// Copy of a frame that names gateways.
-pub(in crate::store) struct HeardAgain {
+pub(in crate::store) struct RepeatedFrame {
     uplink: Uuid,
     radio: Map<String, Value>,
 }
 
-impl HeardAgain {
+impl RepeatedFrame {
     /// Returns the copy of an uplink's frame if it names any gateway.
     pub(in crate::store) fn new(uplink: Uuid, radio: &Value) -> Option<Self> {
         let radio = radio.as_object()?;
@@ -44,7 +44,7 @@ impl HeardAgain {
 /// Adds the new receptions of these copies to their uplinks.
 pub(in crate::store) async fn add(
     transaction: &DatabaseTransaction,
-    copies: Vec<HeardAgain>,
+    copies: Vec<RepeatedFrame>,
 ) -> Result<(), DbErr> {
     if copies.is_empty() {
         return Ok(());
@@ -86,12 +86,16 @@ fn merge(stored: &mut Value, copy: Map<String, Value>) -> bool {
     let known = stored.get(RECEPTIONS).and_then(Value::as_array).cloned();
     let mut known = known.unwrap_or_default();
     let gateway = |reception: &Value| reception.get("gateway").cloned();
-    let told = copy.get(RECEPTIONS).and_then(Value::as_array);
+    let reported = copy.get(RECEPTIONS).and_then(Value::as_array);
     let (before, room) = (known.len(), RECEPTIONS_MAX.saturating_sub(known.len()));
-    let news: Vec<Value> = told
+    let news: Vec<Value> = reported
         .into_iter()
         .flatten()
-        .filter(|told| known.iter().all(|known| gateway(known) != gateway(told)))
+        .filter(|reported| {
+            known
+                .iter()
+                .all(|known| gateway(known) != gateway(reported))
+        })
         .take(room)
         .cloned()
         .collect();

@@ -84,11 +84,11 @@ pub(in crate::store) async fn insert(
         message: Set(new.message),
         details: Set(Value::Object(new.details)),
     };
-    let told = of_events::told(std::slice::from_ref(&event));
+    let forwarded = of_events::forwarded(std::slice::from_ref(&event));
     event::Entity::insert(event)
         .exec_without_returning(transaction)
         .await?;
-    of_events::queue(transaction, told, &ids, now).await?;
+    of_events::queue(transaction, forwarded, &ids, now).await?;
     Ok(())
 }
 

@@ -51,36 +51,36 @@ pub const UPLINK: &str = "uplink";
 
 /// Uplink or event in the live feed.
 #[derive(Debug, Clone)]
-pub struct Happening {
+pub struct LiveRecord {
     /// Identifier of the device that it is about, if any.
     pub device_id: Option<String>,
     /// The uplink or the event.
-    pub what: What,
+    pub what: LiveContent,
 }
 
 /// Content of a record in the live feed.
 #[derive(Debug, Clone)]
-pub enum What {
+pub enum LiveContent {
     /// Uplink of the device.
     Uplink(Box<Uplink>),
     /// Event of a device or a connection.
     Event(Event),
 }
 
-impl Happening {
+impl LiveRecord {
     /// Returns the identifier.
     pub fn id(&self) -> Uuid {
         match &self.what {
-            What::Uplink(uplink) => uplink.id,
-            What::Event(event) => event.id,
+            LiveContent::Uplink(uplink) => uplink.id,
+            LiveContent::Event(event) => event.id,
         }
     }
 
     /// Returns the kind.
     pub fn kind(&self) -> &str {
         match &self.what {
-            What::Uplink(_) => UPLINK,
-            What::Event(event) => &event.kind,
+            LiveContent::Uplink(_) => UPLINK,
+            LiveContent::Event(event) => &event.kind,
         }
     }
 }
@@ -192,7 +192,7 @@ pub async fn ids(scope: &Scope, interest: &Interest, after: Uuid, limit: u64) ->
 }
 
 /// Returns the records with these identifiers, in their order. Records deleted in the meantime are omitted.
-pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
+pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<LiveRecord>> {
     let of = |wanted: fn(&Table) -> bool| {
         let of_table = ids.found.iter().filter(move |(_, table)| wanted(table));
         of_table.map(|(id, _)| *id).collect::<Vec<_>>()
@@ -204,12 +204,12 @@ pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
             .find::<uplink::Entity>()
             .filter(uplink::Column::Id.is_in(uplinks));
         let query = query.filter(is_shown(scope));
-        let found: Vec<Of<uplink::Model>> = with_device(query, device_of_uplink())
+        let found: Vec<WithDevice<uplink::Model>> = with_device(query, device_of_uplink())
             .all(scope.reader())
             .await?;
-        happenings.extend(found.into_iter().map(|of| Happening {
+        happenings.extend(found.into_iter().map(|of| LiveRecord {
             device_id: of.device_id,
-            what: What::Uplink(Box::new(of.row.into())),
+            what: LiveContent::Uplink(Box::new(of.row.into())),
         }));
     }
     let events = of(|table| matches!(table, Table::Events));
@@ -218,21 +218,21 @@ pub async fn read(scope: &Scope, ids: &Ids) -> Result<Vec<Happening>> {
             .find::<event::Entity>()
             .filter(event::Column::Id.is_in(events));
         let query = query.filter(is_shown(scope));
-        let found: Vec<Of<event::Model>> = with_device(query, device_of_event())
+        let found: Vec<WithDevice<event::Model>> = with_device(query, device_of_event())
             .all(scope.reader())
             .await?;
-        happenings.extend(found.into_iter().map(|of| Happening {
+        happenings.extend(found.into_iter().map(|of| LiveRecord {
             device_id: of.device_id,
-            what: What::Event(of.row.into()),
+            what: LiveContent::Event(of.row.into()),
         }));
     }
-    happenings.sort_unstable_by_key(Happening::id);
+    happenings.sort_unstable_by_key(LiveRecord::id);
     Ok(happenings)
 }
 
 /// Row with the id of its device.
 #[derive(FromQueryResult)]
-struct Of<M: FromQueryResult> {
+struct WithDevice<M: FromQueryResult> {
     #[sea_orm(nested)]
     row: M,
     device_id: Option<String>,
@@ -241,7 +241,7 @@ struct Of<M: FromQueryResult> {
 fn with_device<E, M>(
     query: Select<E>,
     device: RelationDef,
-) -> sea_orm::Selector<sea_orm::SelectModel<Of<M>>>
+) -> sea_orm::Selector<sea_orm::SelectModel<WithDevice<M>>>
 where
     E: EntityTrait,
     M: FromQueryResult,

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_hour_before_counts_as_far_as_it_is_recent() {
-        let told = recent((3, 1), (0, 4));
+        let reported = recent((3, 1), (0, 4));
         for (minutes, expected) in [
             // All of the earlier hour, half of it, a quarter.
             (0, 5.0 / 8.0),
@@ -182,8 +182,8 @@ mod tests {
             (-1, 64.0 / 244.0),
             (-61, 0.0),
         ] {
-            let told = rate(&told, minutes);
-            assert!((told - expected).abs() < 1e-9, "{minutes}: {told}");
+            let reported = rate(&reported, minutes);
+            assert!((reported - expected).abs() < 1e-9, "{minutes}: {reported}");
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn counts_that_cannot_be_are_still_a_share() {
-        let told = rate(&recent((i64::MAX, i64::MAX), (i64::MAX, i64::MAX)), 1);
-        assert!((0.0..=1.0).contains(&told), "{told}");
+        let reported = rate(&recent((i64::MAX, i64::MAX), (i64::MAX, i64::MAX)), 1);
+        assert!((0.0..=1.0).contains(&reported), "{reported}");
     }
 }

@@ -42,11 +42,11 @@ impl Rows {
         devices::rows::hold(transaction, told_of).await?;
         bulk::insert(transaction, self.uplinks, None).await?;
         receptions::add(transaction, self.heard_again).await?;
-        let told = of_events::told(&self.events);
+        let forwarded = of_events::forwarded(&self.events);
         bulk::insert(transaction, self.events, None).await?;
         bulk::insert(transaction, self.table_rows, None).await?;
         let of_events =
-            of_events::rows(transaction, told, selectors, &self.ids, self.due_at).await?;
+            of_events::rows(transaction, forwarded, selectors, &self.ids, self.due_at).await?;
         let has_work = !of_events.is_empty();
         self.deliveries.extend(of_events);
         self.deliveries

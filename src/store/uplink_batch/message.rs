@@ -94,7 +94,7 @@ pub struct Record {
     /// Events that the driver reported, and the confirmation of a downlink.
     pub events: Vec<NewEvent>,
     /// Accompanying reports of the network, which may arrive with a later copy instead.
-    pub told: Vec<NewEvent>,
+    pub reports: Vec<NewEvent>,
     /// True if the device confirms a downlink with it.
     pub acknowledges: bool,
     /// Rows for data tables.

@@ -15,7 +15,7 @@ use crate::{
         devices::{
             driver_states::NewState,
             frames::{DedupeWindow, Known},
-            receptions::HeardAgain,
+            receptions::RepeatedFrame,
             record::State,
         },
         downlinks::queue::News,
@@ -37,7 +37,7 @@ pub(super) struct Rows {
     pub states: BTreeMap<i64, (TenantId, State)>,
     pub driver_states: BTreeMap<i64, (TenantId, NewState)>,
     pub sightings: Sightings,
-    pub heard_again: Vec<HeardAgain>,
+    pub heard_again: Vec<RepeatedFrame>,
     pub dedupe_window_s: u64,
     /// Time of recording, for the detection of copies.
     pub recorded_at: Moment,
@@ -155,14 +155,14 @@ impl Rows {
     /// Adds information that the first copy did not contain: gateways, and events such as a location.
     fn add_copy(&mut self, message: &Message, record: &Record, state: &mut State, first: Known) {
         self.heard_again
-            .extend(HeardAgain::new(first.uplink, &record.radio));
-        if record.told.is_empty() || first.has_told {
+            .extend(RepeatedFrame::new(first.uplink, &record.radio));
+        if record.reports.is_empty() || first.has_reports {
             return;
         }
-        for event in &record.told {
+        for event in &record.reports {
             self.add_event(message, Some(record.device), event);
         }
-        state.frames.note_told(first);
+        state.frames.note_reports(first);
         self.states
             .insert(record.device.0, (message.tenant, state.clone()));
     }

@@ -27,10 +27,10 @@ impl Rows {
     pub fn add_uplink(&mut self, message: &Message, record: &Record, state: &mut State) -> Uuid {
         let id = self.ids.next();
         if let Some(mark) = &record.mark {
-            let has_told = !record.told.is_empty();
+            let has_reports = !record.reports.is_empty();
             let source = message.connection;
             let at = self.recorded_at.time();
-            state.frames.push(mark, source, id, has_told, at);
+            state.frames.push(mark, source, id, has_reports, at);
         }
         change_state(state, message, record);
         let device = record.device.0;
@@ -40,7 +40,7 @@ impl Rows {
         }
         self.states.insert(device, (message.tenant, state.clone()));
         self.uplinks.push(uplink_row(id, message, record));
-        for event in record.events.iter().chain(&record.told) {
+        for event in record.events.iter().chain(&record.reports) {
             self.add_event(message, Some(record.device), event);
         }
         if record.acknowledges {

@@ -13,7 +13,7 @@ use crate::{
     batch::Parts,
     store::{
         core::{
-            epochs::Learned, failure, gather::padded, handle::Store, signals::Then,
+            epochs::ReadEpochs, failure, gather::padded, handle::Store, signals::Then,
             transaction::DatabaseTransaction,
         },
         deliveries::enqueue::Queued,
@@ -101,7 +101,7 @@ impl Store {
         };
         // After the locks, because acquiring them may have taken time.
         let tenants = messages.iter().map(|message| message.tenant).collect();
-        let Learned { epochs, time } = self.learn_epochs(transaction, tenants).await?;
+        let ReadEpochs { epochs, time } = self.learn_epochs(transaction, tenants).await?;
         let mut rows = Rows::new(self, time);
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in messages {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::drift::sources;
+use super::sources::sources;
 use crate::repository;
 
 /// Words that mean a protocol as well.

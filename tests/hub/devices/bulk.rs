@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    devices::importing::{self, FILE, done, errors},
     eventually,
     support::{
         database::{Database, on_both_databases, on_postgres},
@@ -28,7 +29,6 @@ on_both_databases!(
 
 const CSV: &str = "csv";
 const NDJSON: &str = "ndjson";
-const FILE: &str = "application/octet-stream";
 
 async fn send(
     hub: &Hub,
@@ -38,15 +38,8 @@ async fn send(
     file: impl Into<String>,
 ) -> Answer {
     let and = if query.is_empty() { "?" } else { "&" };
-    let request = hub
-        .request(
-            Method::POST,
-            &format!("devices/import{query}{and}format={format}"),
-        )
-        .bearer_auth(token)
-        .header("Content-Type", FILE)
-        .body(file.into());
-    hub.answer(request).await
+    let query = format!("{query}{and}format={format}");
+    importing::send(hub, token, &query, FILE, file.into()).await
 }
 
 /// Imports a file; answers the import when it is done.
@@ -55,30 +48,9 @@ async fn import(hub: &Hub, query: &str, format: &str, file: impl Into<String>) -
     done(hub, &begun).await
 }
 
-async fn done(hub: &Hub, begun: &Value) -> Value {
-    let path = format!("devices/import/{}", begun["id"]);
-    eventually("the import is done", async || {
-        let import = hub.get(&path).await.ok();
-        assert_ne!(import["state"], "failed", "{import}");
-        (import["state"] == "done").then_some(import)
-    })
-    .await
-}
-
 /// Created, updated, skipped, failed.
 fn counts(import: &Value) -> [i64; 4] {
     ["created", "updated", "skipped", "failed"].map(|name| import[name].as_i64().unwrap())
-}
-
-/// The errors of an import by the numbers of their rows.
-async fn errors(hub: &Hub, import: &Value) -> Vec<(i64, String)> {
-    let path = format!("devices/import/{}/rows?outcome=failed", import["id"]);
-    let rows = hub.list(&path).await;
-    let error = |row: &Value| {
-        let error = row["error"].as_str().unwrap().to_owned();
-        (row["row"].as_i64().unwrap(), error)
-    };
-    rows.iter().map(error).collect()
 }
 
 async fn csv_and_ndjson_make_devices(database: Database) {
@@ -165,7 +137,7 @@ async fn bad_rows_fail_alone(database: Database) {
     );
     let made = import(&hub, "", CSV, file).await;
     assert_eq!(counts(&made), [3, 0, 0, 12]);
-    let errors = errors(&hub, &made).await;
+    let errors = errors(&hub, &made, "row").await;
     let expected = [
         (2, "id: must be letters"),
         (3, "labels[0]: must be letters"),
@@ -212,7 +184,7 @@ async fn what_exists_fails_is_replaced_or_stays(database: Database) {
         counts(&made),
         [1, 1, 0, 0],
         "{:?}",
-        errors(&hub, &made).await
+        errors(&hub, &made, "row").await
     );
     let device = hub.get("devices/d").await.ok();
     assert_eq!(

@@ -1,6 +1,5 @@
 //! Faults around a hub: receivers that misbehave, hubs that are killed, databases that fail.
 
-pub mod certificates;
 pub(crate) mod concurrent_changes;
 pub(crate) mod connections;
 pub(crate) mod cut_requests;

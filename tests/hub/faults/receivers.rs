@@ -3,16 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    certificates::{self, Authority},
-    receiver::{
-        Broken, Port,
-        Then::{self, Close, Hang, Repeat},
-    },
+use super::receiver::{
+    Broken, Port,
+    Then::{self, Close, Hang, Repeat},
 };
 use crate::{
     eventually,
     support::{
+        certificates::{self, Authority},
         database::{Database, on_both_databases},
         server::{Connection, Hub},
         sink::{Cue, Sink},

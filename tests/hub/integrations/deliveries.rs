@@ -7,7 +7,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
-        server::Hub,
+        server::{EUI, Hub},
         sink::{Cue, Sink},
     },
 };
@@ -20,17 +20,14 @@ on_both_databases!(
     a_switched_off_integration_waits,
 );
 
-const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
-
-/// A hub that retries at once, with a connection and a device `d` behind it.
-async fn hub(database: Database, flags: &[&str]) -> (Hub, crate::support::server::Connection) {
-    let flags = [&["--delivery-schedule-s", "0,0,0"], flags].concat();
-    let hub = Hub::start_with(database, &flags).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, "AA00000000000001", json!({}))
-        .await;
-    (hub, connection)
-}
+/// Settings of a hub that tries again at once.
+const AT_ONCE: [&str; 2] = ["--delivery-schedule-s", "0,0,0"];
+const TO_HERE: [&str; 4] = [
+    "--outgoing-allow",
+    "127.0.0.0/8",
+    "--delivery-schedule-s",
+    "0,0,0",
+];
 
 /// The only delivery of the integration, once it is in this state.
 async fn delivery(hub: &Hub, integration: i64, state: &str) -> Value {
@@ -46,11 +43,11 @@ async fn delivery(hub: &Hub, integration: i64, state: &str) -> Value {
 }
 
 async fn a_failed_delivery_is_tried_again_under_the_same_id(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let cues = [Cue::Status(500), Cue::Status(302)];
     let sink = Sink::start(&cues, Cue::Status(204)).await;
     let integration = hub.integration("erp", "", &sink.url).await;
-    let uplink = hub.uplink(&connection, "AA00000000000001").await;
+    let uplink = hub.uplink(&connection, EUI).await;
 
     let delivered = delivery(&hub, integration, "delivered").await;
     assert_eq!(delivered["uplink_id"], uplink);
@@ -81,10 +78,10 @@ async fn a_failed_delivery_is_tried_again_under_the_same_id(database: Database) 
 }
 
 async fn after_the_schedule_it_is_dead(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::start(&[], Cue::Status(500)).await;
     let integration = hub.integration("erp", "", &sink.url).await;
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let dead = delivery(&hub, integration, "dead").await;
     assert_eq!(dead["attempts"].as_array().unwrap().len(), 4);
     assert_eq!(sink.received().len(), 4);
@@ -97,13 +94,13 @@ async fn after_the_schedule_it_is_dead(database: Database) {
 
 async fn an_endpoint_that_hangs_delays_no_other(database: Database) {
     let flags = [&TO_HERE[..], &["--delivery-concurrency", "1"]].concat();
-    let (hub, connection) = hub(database, &flags).await;
+    let (hub, connection) = Hub::with_device(database, &flags).await;
     let hanging = Sink::start(&[], Cue::Hang).await;
     let willing = Sink::willing().await;
     hub.integration("hanging", "", &hanging.url).await;
     hub.integration("willing", "", &willing.url).await;
     for _ in 0..5 {
-        hub.uplink(&connection, "AA00000000000001").await;
+        hub.uplink(&connection, EUI).await;
     }
     hanging.gets(1).await;
     // The bound of the wait: an attempt may take 15 seconds, five of them 75.
@@ -112,16 +109,15 @@ async fn an_endpoint_that_hangs_delays_no_other(database: Database) {
 }
 
 async fn private_addresses_are_refused(database: Database) {
-    let (mut hub, connection) = hub(database, &TO_HERE).await;
+    let (mut hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let by_name = sink.url.replace("127.0.0.1", "localhost");
     let by_number = hub.integration("number", "", &sink.url).await;
     let by_name = hub.integration("name", "", &by_name).await;
     // The operator allows less than before.
     hub.end(Signal::SIGTERM).await;
-    hub.start_again_with(&["--delivery-schedule-s", "0,0,0"])
-        .await;
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.start_again_with(&AT_ONCE).await;
+    hub.uplink(&connection, EUI).await;
     for integration in [by_number, by_name] {
         let dead = delivery(&hub, integration, "dead").await;
         let error = dead["attempts"][0]["error"].as_str().unwrap();
@@ -132,18 +128,18 @@ async fn private_addresses_are_refused(database: Database) {
 }
 
 async fn a_switched_off_integration_waits(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let id = hub.integration("erp", "", &sink.url).await;
     let path = format!("integrations/{id}");
     let mut body = json!({"name": "erp", "selector": "", "enabled": false,
         "target": {"type": "http", "url": sink.url}});
     assert_eq!(hub.put(&path, &body).await.ok()["enabled"], false);
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     assert!(hub.list(&format!("{path}/deliveries")).await.is_empty());
     body["enabled"] = true.into();
     hub.put(&path, &body).await.ok();
-    let uplink = hub.uplink(&connection, "AA00000000000001").await;
+    let uplink = hub.uplink(&connection, EUI).await;
     assert_eq!(delivery(&hub, id, "delivered").await["uplink_id"], uplink);
     assert_eq!(sink.received().len(), 1);
 }

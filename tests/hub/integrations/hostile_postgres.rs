@@ -4,14 +4,14 @@
 use std::sync::atomic::Ordering;
 
 use nix::{sys::signal::kill, unistd::Pid};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
         fake_postgres::{FakePostgres, Mood, PASSWORD},
-        server::{Connection, Hub, MEMORY_MAX_KIB},
+        server::{EUI, Hub, MEMORY_MAX_KIB},
         sink::Sink,
     },
 };
@@ -23,7 +23,6 @@ on_both_databases!(
     a_proof_is_bound_to_the_certificate,
 );
 
-const EUI: &str = "AA00000000000001";
 const FLAGS: [&str; 6] = [
     "--outgoing-allow",
     "127.0.0.0/8,::1/128",
@@ -32,27 +31,6 @@ const FLAGS: [&str; 6] = [
     "--delivery-timeout-s",
     "3",
 ];
-
-async fn hub(database: Database) -> (Hub, Connection) {
-    let hub = Hub::start_with(database, &FLAGS).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, EUI, json!({})).await;
-    (hub, connection)
-}
-
-async fn integration(hub: &Hub, name: &str, target: Value) -> String {
-    let body = json!({"name": name, "selector": "", "target": target});
-    let made = hub.post("integrations", &body).await.created();
-    format!("integrations/{}", made["id"])
-}
-
-async fn delivery(hub: &Hub, integration: &str, state: &str) -> Value {
-    let list = format!("{integration}/deliveries?state={state}");
-    eventually("the delivery is in its state", async || {
-        hub.list(&list).await.into_iter().next()
-    })
-    .await
-}
 
 /// The process is the same as before, and has never held more than it may.
 fn lives(hub: &Hub, pid: i32) {
@@ -65,14 +43,14 @@ fn lives(hub: &Hub, pid: i32) {
 async fn types_without_end_stop_nothing(database: Database) {
     let server = FakePostgres::start(Mood::Chain).await;
     let sink = Sink::willing().await;
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &FLAGS).await;
     let pid = hub.pid();
-    let sql = integration(&hub, "sql", server.target()).await;
+    let sql = hub.integration_to("sql", server.target()).await;
     hub.integration("http", "", &sink.url).await;
     hub.uplink(&connection, EUI).await;
     sink.gets(1).await;
     // The hub has not asked for any type.
-    delivery(&hub, &sql, "delivered").await;
+    hub.delivery_in(&sql, "delivered").await;
     assert_eq!(server.inserted.load(Ordering::SeqCst), 1);
     let tested = hub.post(&format!("{sql}/test"), &json!({})).await.ok();
     assert_eq!(tested["is_delivered"], true, "{tested}");
@@ -92,14 +70,14 @@ async fn answers_without_end_stop_nothing(database: Database) {
         (Mood::Scram(2_000_000_000), "not possible to log in"),
     ];
     let sink = Sink::willing().await;
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &FLAGS).await;
     let pid = hub.pid();
     let mut servers = Vec::new();
     let mut integrations = Vec::new();
     for (number, (mood, words)) in moods.into_iter().enumerate() {
         let server = FakePostgres::start(mood).await;
         let name = format!("sql{number}");
-        let made = integration(&hub, &name, server.target()).await;
+        let made = hub.integration_to(&name, server.target()).await;
         servers.push(server);
         integrations.push((made, mood, words));
     }
@@ -124,19 +102,21 @@ async fn answers_without_end_stop_nothing(database: Database) {
 }
 
 async fn passwords_are_proven_in_each_way(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &FLAGS).await;
     for (number, mood) in [Mood::Cleartext, Mood::Md5, Mood::Scram(4096)]
         .into_iter()
         .enumerate()
     {
         let server = FakePostgres::start(mood).await;
-        let right = integration(&hub, &format!("right{number}"), server.target()).await;
+        let right = hub
+            .integration_to(&format!("right{number}"), server.target())
+            .await;
         let mut target = server.target();
         target["password"] = "another one".into();
-        let wrong = integration(&hub, &format!("wrong{number}"), target).await;
+        let wrong = hub.integration_to(&format!("wrong{number}"), target).await;
         hub.uplink(&connection, EUI).await;
-        delivery(&hub, &right, "delivered").await;
-        let dead = delivery(&hub, &wrong, "dead").await;
+        hub.delivery_in(&right, "delivered").await;
+        let dead = hub.delivery_in(&wrong, "dead").await;
         let error = dead["last_error"].as_str().unwrap();
         assert_eq!(error, "password authentication failed (SQLSTATE 28P01)");
         for path in [right, wrong] {
@@ -147,13 +127,13 @@ async fn passwords_are_proven_in_each_way(database: Database) {
 
 async fn a_proof_is_bound_to_the_certificate(database: Database) {
     let server = FakePostgres::start_encrypted(Mood::Scram(4096)).await;
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &FLAGS).await;
     let mut target = server.target();
     target["host"] = "localhost".into();
     target["tls"] = "required".into();
     target["ca"] = server.ca.clone().into();
-    let made = integration(&hub, "sql", target).await;
+    let made = hub.integration_to("sql", target).await;
     hub.uplink(&connection, EUI).await;
-    delivery(&hub, &made, "delivered").await;
+    hub.delivery_in(&made, "delivered").await;
     assert_eq!(server.inserted.load(Ordering::SeqCst), 1);
 }

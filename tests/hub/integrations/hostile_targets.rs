@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
         fake_kafka::{FakeKafka, Mood},
-        server::{Connection, Hub, PASSWORD},
+        server::{EUI, Hub, PASSWORD},
         sink::{Cue, Sink},
     },
 };
@@ -24,7 +24,6 @@ on_both_databases!(
     a_few_tests_of_a_tenant_run_at_a_time,
 );
 
-const EUI: &str = "AA00000000000001";
 const FLAGS: [&str; 6] = [
     "--outgoing-allow",
     "127.0.0.0/8,::1/128",
@@ -34,35 +33,14 @@ const FLAGS: [&str; 6] = [
     "60",
 ];
 
-async fn hub(database: Database) -> (Hub, Connection) {
-    let hub = Hub::start_with(database, &FLAGS).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, EUI, json!({})).await;
-    (hub, connection)
-}
-
-async fn integration(hub: &Hub, name: &str, target: Value) -> String {
-    let body = json!({"name": name, "selector": "", "target": target});
-    let made = hub.post("integrations", &body).await.created();
-    format!("integrations/{}", made["id"])
-}
-
-async fn dead(hub: &Hub, integration: &str) -> Value {
-    let list = format!("{integration}/deliveries?state=dead");
-    eventually("the delivery is given up", async || {
-        hub.list(&list).await.into_iter().next()
-    })
-    .await
-}
-
 async fn a_nul_in_a_broker_s_words_is_settled(database: Database) {
     let broker = FakeKafka::start(Mood::Nul).await;
     let sink = Sink::willing().await;
-    let (hub, connection) = hub(database).await;
-    let kafka = integration(&hub, "kafka", broker.target()).await;
+    let (hub, connection) = Hub::with_device(database, &FLAGS).await;
+    let kafka = hub.integration_to("kafka", broker.target()).await;
     hub.integration("http", "", &sink.url).await;
     hub.uplink(&connection, EUI).await;
-    let dead = dead(&hub, &kafka).await;
+    let dead = hub.delivery_in(&kafka, "dead").await;
     let error = dead["last_error"].as_str().unwrap();
     assert!(
         error.ends_with("it knows: O\u{fffd}TH\u{fffd}ER"),
@@ -79,7 +57,7 @@ async fn a_nul_in_a_broker_s_words_is_settled(database: Database) {
 
 async fn a_cluster_without_end_is_told_of(database: Database) {
     let sink = Sink::willing().await;
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &FLAGS).await;
     let mut brokers = Vec::new();
     let mut made = Vec::new();
     for (mood, words) in [
@@ -90,7 +68,7 @@ async fn a_cluster_without_end_is_told_of(database: Database) {
     ] {
         let broker = FakeKafka::start(mood).await;
         let name = format!("{mood:?}");
-        let integration = integration(&hub, &name, broker.open_target()).await;
+        let integration = hub.integration_to(&name, broker.open_target()).await;
         brokers.push(broker);
         made.push((integration, words));
     }
@@ -98,7 +76,7 @@ async fn a_cluster_without_end_is_told_of(database: Database) {
     hub.uplink(&connection, EUI).await;
     sink.gets(1).await;
     for (integration, words) in made {
-        let dead = dead(&hub, &integration).await;
+        let dead = hub.delivery_in(&integration, "dead").await;
         let error = dead["last_error"].as_str().unwrap();
         assert!(error.contains(words), "{error}");
     }
@@ -124,18 +102,15 @@ async fn refuse(hub: &Hub) {
 async fn what_cannot_be_settled_is_given_up(database: Database) {
     let poisonous = Sink::start(&[], Cue::Json(500, "poison")).await;
     let sink = Sink::willing().await;
-    let (mut hub, connection) = hub(database).await;
+    let (mut hub, connection) = Hub::with_device(database, &FLAGS).await;
     hub.may_complain = true;
     refuse(&hub).await;
-    let poisoned = integration(
-        &hub,
-        "poisoned",
-        json!({"type": "http", "url": poisonous.url}),
-    )
-    .await;
+    let poisoned = hub
+        .integration_to("poisoned", json!({"type": "http", "url": poisonous.url}))
+        .await;
     let fine = hub.integration("fine", "", &sink.url).await;
     hub.uplink(&connection, EUI).await;
-    let dead = dead(&hub, &poisoned).await;
+    let dead = hub.delivery_in(&poisoned, "dead").await;
     let error = dead["last_error"].as_str().unwrap();
     assert!(error.contains("could not be stored"), "{error}");
     assert_eq!(dead["attempts"].as_array().unwrap().len(), 1, "{dead}");
@@ -158,9 +133,9 @@ async fn what_cannot_be_settled_is_given_up(database: Database) {
 
 async fn a_few_tests_of_a_tenant_run_at_a_time(database: Database) {
     let sink = Sink::start(&[Cue::Wait; 4], Cue::Status(200)).await;
-    let (hub, _) = hub(database).await;
+    let (hub, _) = Hub::with_device(database, &FLAGS).await;
     let target = json!({"type": "http", "url": sink.url});
-    let own = format!("{}/test", integration(&hub, "own", target.clone()).await);
+    let own = format!("{}/test", hub.integration_to("own", target.clone()).await);
     hub.tenant("other").await;
     let others_token = hub.log_in("other", PASSWORD).await;
     let none = json!({});

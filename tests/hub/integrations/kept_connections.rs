@@ -20,7 +20,7 @@ use crate::{
     support::{
         database::{Database, on_both_databases},
         messages,
-        server::{Connection, Hub},
+        server::{EUI, Hub},
         sink::Sink,
     },
 };
@@ -32,7 +32,6 @@ on_both_databases!(
     an_answer_that_breaks_off_is_a_failure,
 );
 
-const EUI: &str = "AA00000000000001";
 const TO_HERE: [&str; 6] = [
     "--outgoing-allow",
     "127.0.0.0/8",
@@ -136,13 +135,6 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String)> 
     Some((lower, String::from_utf8(body).unwrap()))
 }
 
-async fn hub(database: Database) -> (Hub, Connection) {
-    let hub = Hub::start_with(database, &TO_HERE).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, EUI, json!({})).await;
-    (hub, connection)
-}
-
 /// An integration's deliveries, once so many have arrived.
 async fn delivered(hub: &Hub, integration: &Value, count: usize) -> Vec<Value> {
     let path = format!("integrations/{integration}/deliveries");
@@ -165,7 +157,7 @@ fn tried_once(deliveries: &[Value]) {
 async fn a_delivery_goes_out_again_at_once_under_its_id(database: Database) {
     const COUNT: usize = 40;
     let late = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     for (name, last) in [("silent", ""), ("says so", late)] {
         let receiver = Racing::start("", last).await;
         let body = json!({"name": name, "selector": "",
@@ -201,7 +193,7 @@ async fn a_delivery_goes_out_again_at_once_under_its_id(database: Database) {
 
 async fn a_token_is_asked_for_again_at_once(database: Database) {
     const COUNT: usize = 10;
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     // Each delivery needs a token of its own.
     let grant = r#"{"access_token": "one", "token_type": "Bearer", "expires_in": 0}"#;
     let giver = Racing::start(grant, "").await;
@@ -222,7 +214,7 @@ async fn a_token_is_asked_for_again_at_once(database: Database) {
 
 async fn a_downlink_is_handed_over_once(database: Database) {
     const COUNT: usize = 10;
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let server = Racing::start("{}", "").await;
     let settings = json!({"type": "http", "method": "POST", "url": server.url,
         "body": r#"{"id": "{{downlink_id}}"}"#});
@@ -241,7 +233,7 @@ async fn a_downlink_is_handed_over_once(database: Database) {
 }
 
 async fn an_answer_that_breaks_off_is_a_failure(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     // The request was read, as far as anybody can tell: it counts as an attempt.
     let receiver = Racing::start("", "HTTP/1.1 2").await;
     let body = json!({"name": "erp", "selector": "",

@@ -8,6 +8,7 @@ mod lanes;
 mod long_queues;
 mod messages;
 mod replay_faults;
+mod replays;
 pub mod rules;
 mod target_file;
 mod target_forms;

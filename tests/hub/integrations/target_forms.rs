@@ -7,7 +7,7 @@ use crate::{
     support::{
         database::{Database, on_both_databases},
         messages,
-        server::{Connection, Hub},
+        server::{EUI, Hub},
         sink::Sink,
     },
 };
@@ -24,25 +24,17 @@ on_both_databases!(
 
 const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.0/8"];
 
-async fn hub(database: Database) -> (Hub, Connection) {
-    let hub = Hub::start_with(database, &TO_HERE).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, "AA00000000000001", json!({}))
-        .await;
-    (hub, connection)
-}
-
 fn integration(url: &str, payload: Value) -> Value {
     json!({"name": "erp", "selector": "", "payload": payload, "target": {"type": "http", "url": url}})
 }
 
 async fn messages_go_out_as_cloud_events(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let (sink, native) = (Sink::willing().await, Sink::willing().await);
     let body = integration(&sink.url, json!({"type": "cloudevents"}));
     hub.post("integrations", &body).await.created();
     hub.integration("native", "", &native.url).await;
-    let uplink = hub.uplink(&connection, "AA00000000000001").await;
+    let uplink = hub.uplink(&connection, EUI).await;
     let received = sink.gets(1).await.swap_remove(0);
     let media_type = "application/cloudevents+json; charset=utf-8";
     assert_eq!(received.header("content-type"), media_type);
@@ -56,7 +48,7 @@ async fn messages_go_out_as_cloud_events(database: Database) {
 }
 
 async fn messages_go_out_as_a_template_makes_them(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await.of_templates();
     let template = "{\"device\": {{ uplink_metadata.id }}, \"raw\": {{ raw_payload }},\n\
         \"t\": {{ data.temperature | default(none) }}, \"delivery\": {{ delivery.id }}}";
@@ -65,7 +57,7 @@ async fn messages_go_out_as_a_template_makes_them(database: Database) {
     let body = integration(&sink.url, payload.clone());
     let made = hub.post("integrations", &body).await.created();
     assert_eq!(made["payload"], payload);
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let received = sink.gets(1).await.swap_remove(0);
     assert_eq!(received.header("content-type"), "application/json");
     let body = &received.body;
@@ -76,13 +68,13 @@ async fn messages_go_out_as_a_template_makes_them(database: Database) {
 }
 
 async fn what_a_template_fails_for_is_dead_and_says_why(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let payload = json!({"type": "template", "template": "a\n{{ nowhere.to_be.found }}",
         "content_type": "text/plain"});
     let body = integration(&sink.url, payload);
     let id = hub.post("integrations", &body).await.created()["id"].clone();
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let path = format!("integrations/{id}/deliveries?state=dead");
     let dead = eventually("it is dead", async || {
         hub.list(&path).await.into_iter().next()
@@ -95,7 +87,7 @@ async fn what_a_template_fails_for_is_dead_and_says_why(database: Database) {
 }
 
 async fn a_template_that_does_not_read_is_refused(database: Database) {
-    let (hub, _) = hub(database).await;
+    let (hub, _) = Hub::with_device(database, &TO_HERE).await;
     for (template, rule) in [
         (
             "{\n{{ data.t }\n}",
@@ -119,7 +111,7 @@ async fn a_template_that_does_not_read_is_refused(database: Database) {
 }
 
 async fn a_template_that_costs_too_much_costs_nobody_else(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     hub.integration("native", "", &sink.url).await;
     let step = "{% for i in range(6000) %}{% set n = s[1:2] %}{% endfor %}";
@@ -141,7 +133,7 @@ async fn a_template_that_costs_too_much_costs_nobody_else(database: Database) {
         ids.push(hub.post("integrations", &body).await.created()["id"].clone());
     }
     for count in 1..=5 {
-        hub.uplink(&connection, "AA00000000000001").await;
+        hub.uplink(&connection, EUI).await;
         sink.gets(count).await;
     }
     for id in ids {
@@ -158,7 +150,7 @@ async fn a_template_that_costs_too_much_costs_nobody_else(database: Database) {
 }
 
 async fn a_test_is_in_the_form_of_the_integration(database: Database) {
-    let (hub, _) = hub(database).await;
+    let (hub, _) = Hub::with_device(database, &TO_HERE).await;
     let (templated, described) = (Sink::willing().await.of_templates(), Sink::willing().await);
     // The template of the documentation, and a value that the sample does not have.
     let template = "{\"device\": {{ uplink_metadata.id }},\n\
@@ -197,7 +189,7 @@ async fn a_test_is_in_the_form_of_the_integration(database: Database) {
 }
 
 async fn a_url_with_a_password_is_refused(database: Database) {
-    let (hub, _) = hub(database).await;
+    let (hub, _) = Hub::with_device(database, &TO_HERE).await;
     let native = json!({"type": "native"});
     for url in ["https://me:word@example.com/", "https://me@example.com/"] {
         let body = integration(url, native.clone());

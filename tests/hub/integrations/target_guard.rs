@@ -7,7 +7,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
-        server::Hub,
+        server::{EUI, Hub},
         sink::{Cue, Sink},
     },
 };
@@ -20,17 +20,14 @@ on_both_databases!(
     an_answer_that_does_not_come_ends_the_attempt,
 );
 
-const TO_HERE: [&str; 2] = ["--outgoing-allow", "127.0.0.1/32"];
-
-/// A hub that tries once, with a connection and a device behind it.
-async fn hub(database: Database, flags: &[&str]) -> (Hub, crate::support::server::Connection) {
-    let flags = [&["--delivery-schedule-s", ""], flags].concat();
-    let hub = Hub::start_with(database, &flags).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, "AA00000000000001", json!({}))
-        .await;
-    (hub, connection)
-}
+/// Settings of a hub that tries once.
+const ONCE: [&str; 2] = ["--delivery-schedule-s", ""];
+const TO_HERE: [&str; 4] = [
+    "--outgoing-allow",
+    "127.0.0.1/32",
+    "--delivery-schedule-s",
+    "",
+];
 
 /// The error of the only delivery of an integration, once it is dead.
 async fn error(hub: &Hub, integration: i64) -> String {
@@ -43,7 +40,7 @@ async fn error(hub: &Hub, integration: i64) -> String {
 }
 
 async fn redirects_are_not_followed_wherever_they_lead(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let inside = Sink::willing().await;
     let to_inside: &'static str = Box::leak(inside.url.clone().into_boxed_str());
     for (name, to) in [
@@ -54,7 +51,7 @@ async fn redirects_are_not_followed_wherever_they_lead(database: Database) {
     ] {
         let sink = Sink::start(&[], Cue::Redirect(307, to)).await;
         let id = hub.integration(name, "", &sink.url).await;
-        hub.uplink(&connection, "AA00000000000001").await;
+        hub.uplink(&connection, EUI).await;
         let error = error(&hub, id).await;
         assert!(error.contains("redirects are not followed"), "{error}");
         hub.delete(&format!("integrations/{id}")).await.ok();
@@ -66,13 +63,13 @@ async fn redirects_are_not_followed_wherever_they_lead(database: Database) {
 /// once more at each delivery.
 async fn allow_only(hub: &mut Hub, flags: &[&str]) {
     hub.end(Signal::SIGTERM).await;
-    let flags = [&["--delivery-schedule-s", ""], flags].concat();
-    hub.start_again_with(&flags).await;
+    hub.start_again_with(flags).await;
 }
 
 async fn no_spelling_of_a_private_address_is_reached(database: Database) {
     let all = ["--outgoing-allow", "0.0.0.0/8,127.0.0.0/8,::1"];
-    let (mut hub, connection) = hub(database, &all).await;
+    let all = [ONCE, all].concat();
+    let (mut hub, connection) = Hub::with_device(database, &all).await;
     let sink = Sink::willing().await;
     let port = url::Url::parse(&sink.url).unwrap().port().unwrap();
     let mut made = Vec::new();
@@ -93,8 +90,8 @@ async fn no_spelling_of_a_private_address_is_reached(database: Database) {
         let id = hub.integration(&format!("i{index}"), "", &url).await;
         made.push((host, id));
     }
-    allow_only(&mut hub, &[]).await;
-    hub.uplink(&connection, "AA00000000000001").await;
+    allow_only(&mut hub, &ONCE).await;
+    hub.uplink(&connection, EUI).await;
     for (host, id) in made {
         let error = error(&hub, id).await;
         // Not every system's resolver knows the rooted name at all.
@@ -110,7 +107,8 @@ async fn no_spelling_of_a_private_address_is_reached(database: Database) {
 
 async fn an_authorization_server_is_guarded_too(database: Database) {
     let all = ["--outgoing-allow", "127.0.0.1/32,169.254.0.0/16"];
-    let (mut hub, connection) = hub(database, &all).await;
+    let all = [ONCE, all].concat();
+    let (mut hub, connection) = Hub::with_device(database, &all).await;
     let sink = Sink::willing().await;
     let auth = json!({"type": "oauth2_client_credentials", "client_id": "a",
         "client_secret": "b", "token_url": "http://169.254.169.254/token"});
@@ -118,17 +116,17 @@ async fn an_authorization_server_is_guarded_too(database: Database) {
         "target": {"type": "http", "url": sink.url, "auth": auth}});
     let id = hub.post("integrations", &body).await.created()["id"].as_i64();
     allow_only(&mut hub, &TO_HERE).await;
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let error = error(&hub, id.unwrap()).await;
     assert!(error.contains("outgoing_allow"), "{error}");
     assert!(sink.received().is_empty());
 }
 
 async fn an_answer_without_end_is_cut_off(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::start(&[], Cue::Endless).await;
     let id = hub.integration("erp", "", &sink.url).await;
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let path = format!("integrations/{id}/deliveries?state=delivered");
     eventually("it is delivered", async || {
         hub.list(&path).await.into_iter().next()
@@ -138,14 +136,14 @@ async fn an_answer_without_end_is_cut_off(database: Database) {
 }
 
 async fn an_answer_that_does_not_come_ends_the_attempt(database: Database) {
-    let (hub, connection) = hub(
+    let (hub, connection) = Hub::with_device(
         database,
         &[&TO_HERE[..], &["--delivery-timeout-s", "1"]].concat(),
     )
     .await;
     let sink = Sink::start(&[], Cue::Hang).await;
     let id = hub.integration("erp", "", &sink.url).await;
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let error = error(&hub, id).await;
     assert!(error.contains("no answer in 1 seconds"), "{error}");
 }

@@ -6,7 +6,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
-        server::{Connection, Hub},
+        server::{Connection, EUI, Hub},
         sink::{Cue, Received, Sink},
     },
 };
@@ -27,14 +27,6 @@ const TO_HERE: [&str; 4] = [
     "0,0,0",
 ];
 
-async fn hub(database: Database) -> (Hub, Connection) {
-    let hub = Hub::start_with(database, &TO_HERE).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, "AA00000000000001", json!({}))
-        .await;
-    (hub, connection)
-}
-
 /// An integration with a target that goes to the sink; `more` adds members to the target.
 fn integration(sink: &Sink, more: Value) -> Value {
     let mut target = json!({"type": "http", "url": sink.url});
@@ -47,12 +39,12 @@ fn integration(sink: &Sink, more: Value) -> Value {
 /// Sends one uplink and returns what the sink received.
 async fn one(hub: &Hub, connection: &Connection, sink: &Sink) -> Received {
     let before = sink.received().len();
-    hub.uplink(connection, "AA00000000000001").await;
+    hub.uplink(connection, EUI).await;
     sink.gets(before + 1).await.swap_remove(before)
 }
 
 async fn a_request_is_as_it_was_asked_for(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let headers = json!([{"name": "X-Tenant", "value": "a b"}, {"name": "x-tenant", "value": "c"}]);
     let more = json!({"method": "put", "headers": headers});
@@ -77,7 +69,7 @@ async fn a_request_is_as_it_was_asked_for(database: Database) {
 }
 
 async fn each_way_to_show_who_one_is(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let id = hub.integration("erp", "", &sink.url).await;
     for (more, header, expected) in [
@@ -113,7 +105,7 @@ async fn each_way_to_show_who_one_is(database: Database) {
 }
 
 async fn a_token_is_fetched_once_and_renewed_when_it_is_refused(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let grants = [
         Cue::Json(
             200,
@@ -137,7 +129,7 @@ async fn a_token_is_fetched_once_and_renewed_when_it_is_refused(database: Databa
         assert_eq!(received.header("authorization"), expected);
     }
     assert_eq!(giver.received().len(), 1);
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let received = sink.gets(4).await;
     assert_eq!(received[2].header("authorization"), "Bearer one");
     assert_eq!(received[3].header("authorization"), "Bearer two");
@@ -152,7 +144,7 @@ async fn a_token_is_fetched_once_and_renewed_when_it_is_refused(database: Databa
         asked[0].text,
         "grant_type=client_credentials&scope=iot.write"
     );
-    hub.uplink(&connection, "AA00000000000001").await;
+    hub.uplink(&connection, EUI).await;
     let path = format!("integrations/{id}/deliveries?state=dead");
     let dead = eventually("no token can be had", async || {
         hub.list(&path).await.into_iter().next()
@@ -166,7 +158,7 @@ async fn a_token_is_fetched_once_and_renewed_when_it_is_refused(database: Databa
 }
 
 async fn messages_are_signed_by_the_standard_webhooks_scheme(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let body = integration(&sink, json!({"signing_secret": given}));
@@ -196,7 +188,7 @@ async fn messages_are_signed_by_the_standard_webhooks_scheme(database: Database)
 }
 
 async fn a_secret_that_is_not_given_again_stays(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await;
     let with = |auth: Value| integration(&sink, json!({"auth": auth}));
     let refused = hub
@@ -221,7 +213,7 @@ async fn a_secret_that_is_not_given_again_stays(database: Database) {
 }
 
 async fn what_a_receiver_repeats_is_kept_without_the_secrets(database: Database) {
-    let (hub, connection) = hub(database).await;
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     // `me:pass word` in base64, as the header has it. All that is of a secret holds one of these.
     let echo = concat!(
         r#"{"you said": "s3cr3t/tok+en", "or": "bWU6cGFzcyB3b3Jk", "meaning": "pass word", "#,
@@ -245,7 +237,7 @@ async fn what_a_receiver_repeats_is_kept_without_the_secrets(database: Database)
         let made = hub.post("integrations", &body).await.created();
         let path = format!("integrations/{}", made["id"]);
         let tested = hub.post(&format!("{path}/test"), &json!({})).await.ok();
-        hub.uplink(&connection, "AA00000000000001").await;
+        hub.uplink(&connection, EUI).await;
         let dead = eventually("it is dead", async || {
             let found = hub.list(&format!("{path}/deliveries?state=dead")).await;
             found.into_iter().next()

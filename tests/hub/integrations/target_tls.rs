@@ -4,11 +4,9 @@ use serde_json::{Value, json};
 
 use crate::{
     eventually,
-    faults::{
-        certificates::Authority,
-        receiver::{Broken, Port, Then},
-    },
+    faults::receiver::{Broken, Port, Then},
     support::{
+        certificates::Authority,
         database::{Database, on_both_databases},
         server::{Connection, Hub},
     },

@@ -10,13 +10,12 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
 };
 use poem::{
-    IntoResponse, Request, Response, Server, endpoint,
+    IntoResponse, Request, Response,
     http::{HeaderMap, StatusCode},
-    listener::{Acceptor, Listener, TcpListener},
 };
 use prost::Message;
 
-use crate::eventually;
+use crate::{eventually, support::http_server::HttpServer};
 
 /// A span as it was exported, with ids in hexadecimal.
 #[derive(Clone, Debug)]
@@ -47,7 +46,7 @@ pub struct Collector {
     /// Its address as a URL.
     pub url: String,
     book: Arc<Mutex<Book>>,
-    server: tokio::task::JoinHandle<()>,
+    _server: HttpServer,
 }
 
 impl Collector {
@@ -62,24 +61,17 @@ impl Collector {
     }
 
     async fn begin(hangs: bool) -> Self {
-        let acceptor = TcpListener::bind("127.0.0.1:0")
-            .into_acceptor()
-            .await
-            .unwrap();
-        let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
         let book = Arc::new(Mutex::new(Book::default()));
         let kept = book.clone();
-        let answer = endpoint::make(move |request: Request| {
+        let server = HttpServer::start(move |request| {
             let book = kept.clone();
-            async move { take(request, &book, hangs).await }
+            async move { Ok(take(request, &book, hangs).await) }
         });
-        let server = tokio::spawn(async move {
-            let _ = Server::new_with_acceptor(acceptor).run(answer).await;
-        });
+        let server = server.await;
         Self {
-            url: format!("http://{address}"),
+            url: server.url.clone(),
             book,
-            server,
+            _server: server,
         }
     }
 
@@ -113,12 +105,6 @@ impl Collector {
         let book = self.book.lock().unwrap();
         let mut places = book.bytes.windows(text.len());
         places.any(|bytes| bytes == text.as_bytes())
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

@@ -10,7 +10,6 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -18,10 +17,8 @@ use tokio::{
     net::TcpListener,
     task::JoinHandle,
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{self, ServerConfig},
-};
+
+use crate::support::certificates::Authority;
 
 pub const PASSWORD: &str = "pencil";
 /// A type that nobody knows, and the first of a chain.
@@ -79,7 +76,8 @@ impl FakePostgres {
     async fn start_with(mood: Mood, is_encrypted: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (acceptor, certificate, ca) = identity();
+        let authority = Authority::new();
+        let (acceptor, certificate) = authority.identity();
         let inserted = Arc::new(AtomicUsize::new(0));
         let count = inserted.clone();
         let binding = is_encrypted.then(|| Sha256::digest(&certificate).to_vec());
@@ -110,7 +108,7 @@ impl FakePostgres {
         });
         Self {
             port,
-            ca,
+            ca: authority.pem(),
             inserted,
             accepting,
         }
@@ -128,24 +126,6 @@ impl Drop for FakePostgres {
     fn drop(&mut self) {
         self.accepting.abort();
     }
-}
-
-fn identity() -> (TlsAcceptor, Vec<u8>, String) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &authority).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.into())
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    (acceptor, certificate.der().to_vec(), authority.pem())
 }
 
 struct Client {

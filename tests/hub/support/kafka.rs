@@ -4,10 +4,8 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rskafka::{
     client::{Client, ClientBuilder, partition::UnknownTopicHandling},
     record::Record,
@@ -20,14 +18,10 @@ use tokio::{
     process::{Child, Command},
     task::JoinHandle,
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{self, ServerConfig},
-};
 
 use crate::{
     eventually,
-    support::{database::surroundings, messages},
+    support::{certificates::Authority, database::surroundings, messages},
 };
 
 pub const USER: &str = "hub";
@@ -183,20 +177,8 @@ pub struct TlsDoor {
 
 impl TlsDoor {
     pub async fn open(port: u16, to: u16) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key.into())
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let authority = Authority::new();
+        let acceptor = authority.right();
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let accepting = tokio::spawn(async move {
             loop {

@@ -1,7 +1,9 @@
 //! The parts that tests are made of: hubs, databases, brokers and servers of a test's own.
 
+pub mod answer;
 pub mod apart;
 pub mod broker;
+pub mod certificates;
 pub mod cluster;
 pub mod collector;
 pub mod database;
@@ -10,6 +12,7 @@ pub mod fake_broker;
 pub mod fake_kafka;
 pub mod fake_postgres;
 pub mod frames;
+pub mod http_server;
 pub mod kafka;
 pub mod messages;
 pub mod network_server;
@@ -18,3 +21,4 @@ pub mod reasons;
 pub mod rows;
 pub mod server;
 pub mod sink;
+pub mod steps;

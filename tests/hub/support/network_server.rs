@@ -6,15 +6,17 @@ use std::{
 };
 
 use poem::{
-    Request, Response, Server, endpoint,
+    Request, Response,
     http::{HeaderMap, StatusCode},
-    listener::{Acceptor, Listener, TcpListener},
 };
 use serde_json::{Value, json};
 
 use crate::{
     eventually,
-    support::server::{Connection, Hub},
+    support::{
+        http_server::HttpServer,
+        server::{Connection, Hub},
+    },
 };
 
 /// A request of the hub.
@@ -50,28 +52,22 @@ struct Book {
 pub struct NetworkServer {
     pub url: String,
     book: Arc<Mutex<Book>>,
-    server: tokio::task::JoinHandle<()>,
+    _server: HttpServer,
 }
 
 impl NetworkServer {
     /// Starts a server that answers with the cues, and then with successes.
     pub async fn start(cues: Vec<Cue>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0");
-        let acceptor = listener.into_acceptor().await.unwrap();
-        let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
         let book = Arc::new(Mutex::new(Book {
             asked: Vec::new(),
             cues: cues.into(),
         }));
         let kept = book.clone();
-        let answer = endpoint::make(move |request| answer(request, kept.clone()));
-        let server = tokio::spawn(async move {
-            let _ = Server::new_with_acceptor(acceptor).run(answer).await;
-        });
+        let server = HttpServer::start(move |request| answer(request, kept.clone())).await;
         Self {
-            url: format!("http://{address}"),
+            url: server.url.clone(),
             book,
-            server,
+            _server: server,
         }
     }
 
@@ -86,12 +82,6 @@ impl NetworkServer {
             Some(self.asked()).filter(|asked| asked.len() >= count)
         })
         .await
-    }
-}
-
-impl Drop for NetworkServer {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

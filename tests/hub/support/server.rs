@@ -5,7 +5,6 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use reqwest::{Certificate, Client, Method, RequestBuilder, header::HeaderMap};
+use reqwest::{Certificate, Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -22,22 +21,17 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    sample_json,
-    support::{
-        database::{Database, execute},
-        reasons,
-    },
+pub use super::{
+    answer::{Answer, WithJson},
+    steps::{Connection, EUI, next_frame, things_stack},
 };
+use crate::support::database::{Database, execute};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 /// More than a hub takes of the machine, even beside other tests.
 pub const MEMORY_MAX_KIB: u64 = 400 * 1024;
 /// Names another program than the one just built, of all tests or in the environment of one hub.
 pub const PROGRAM: &str = "THINGSHUB_TEST_PROGRAM";
-/// The statuses of the contract.
-const STATUSES: [u16; 8] = [200, 201, 400, 401, 403, 404, 500, 503];
-
 pub struct Hub {
     folder: TempDir,
     pub database: Database,
@@ -51,22 +45,6 @@ pub struct Hub {
     pub token: String,
     /// Its log may report internal faults.
     pub may_complain: bool,
-}
-
-/// An answer of the hub, already held against the contract.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
-    pub body: Value,
-}
-
-/// A network connection with its key.
-#[derive(Clone)]
-pub struct Connection {
-    pub id: i64,
-    pub key: String,
 }
 
 /// Returns the program, without the settings of the person who runs the tests. `THINGSHUB_TEST_PROGRAM`
@@ -366,182 +344,11 @@ impl Hub {
         let method = request.method().clone();
         let path = request.url().path().to_owned();
         let what = format!("{method} {path}");
-        let is_head = request.method() == Method::HEAD;
         let response = client
             .execute(request)
             .await
             .unwrap_or_else(|error| panic!("{what}: {error:?}\n{}", self.log()));
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.unwrap();
-        assert!(STATUSES.contains(&status), "{what}: {status} {text}");
-        assert!(headers.contains_key("x-request-id"), "{what}: {headers:?}");
-        let body = serde_json::from_str(&text).unwrap_or_default();
-        if status >= 400 && !is_head {
-            check_error_object(&what, status, &body, &text);
-            let error = body["error"].as_str().unwrap_or_default();
-            reasons::note(method.as_str(), &path, status, &headers, error);
-        }
-        Answer {
-            status,
-            headers,
-            text,
-            body,
-        }
-    }
-}
-
-fn check_error_object(what: &str, status: u16, body: &Value, text: &str) {
-    let members = body.as_object().map_or(0, serde_json::Map::len);
-    let error = body["error"].as_str().unwrap_or_default();
-    let is_one = members == 2 && body["code"] == status && !error.is_empty();
-    assert!(is_one, "{what}: {status} without the error object: {text}");
-}
-
-/// A request with a JSON body.
-pub trait WithJson {
-    fn with_json(self, body: &Value) -> Self;
-}
-
-impl WithJson for RequestBuilder {
-    fn with_json(self, body: &Value) -> Self {
-        self.header("Content-Type", "application/json")
-            .body(body.to_string())
-    }
-}
-
-/// Steps that tests need often.
-impl Hub {
-    /// Pushes a driver; `driver` reads `author/name`.
-    pub async fn push(&self, driver: &str, tag: &str, script: &str) -> Value {
-        let (author, name) = driver.split_once('/').unwrap();
-        let body = json!({"author": author, "name": name, "tags": [tag], "script": script});
-        self.post("drivers", &body).await.created()
-    }
-
-    pub async fn connect(&self, name: &str) -> Connection {
-        let body = json!({"name": name, "settings": {"type": "the_things_stack"}});
-        self.connect_as(&body).await
-    }
-
-    pub async fn connect_as(&self, body: &Value) -> Connection {
-        let made = self.post("network-connections", body).await.created();
-        Connection {
-            id: made["id"].as_i64().unwrap(),
-            key: made["ingest_key"].as_str().unwrap().to_owned(),
-        }
-    }
-
-    /// Makes a device that is known to the connection as `eui`; `more` adds members.
-    pub async fn device(&self, id: &str, connection: &Connection, eui: &str, more: Value) -> Value {
-        let mut body = json!({"id": id, "connectivity": {"connections": [
-            {"network_connection_id": connection.id, "network_device_id": eui},
-        ]}});
-        for (name, value) in more.as_object().unwrap() {
-            body[name] = value.clone();
-        }
-        self.post("devices", &body).await.created()
-    }
-
-    /// Makes a device that no network knows.
-    pub async fn device_without_address(&self, id: &str) -> Value {
-        self.post("devices", &json!({"id": id})).await.created()
-    }
-
-    pub async fn integration(&self, name: &str, selector: &str, url: &str) -> i64 {
-        let body =
-            json!({"name": name, "selector": selector, "target": {"type": "http", "url": url}});
-        let made = self.post("integrations", &body).await.created();
-        made["id"].as_i64().unwrap()
-    }
-
-    /// Makes a user of the hub's first tenant, with the tests' password.
-    pub async fn user(&self, username: &str, role: &str) -> Value {
-        let body = json!({"username": username, "password": PASSWORD, "role": role});
-        self.post("users", &body).await.created()
-    }
-
-    /// Makes a tenant whose administrator has the tenant's name and the tests' password.
-    pub async fn tenant(&self, name: &str) -> Value {
-        let administrator = json!({"username": name, "password": PASSWORD});
-        let body = json!({"name": name, "administrator": administrator});
-        self.post("tenants", &body).await.created()
-    }
-
-    /// Makes an API key; answers the key itself.
-    pub async fn api_key(&self, name: &str, scopes: &[&str]) -> String {
-        let body = json!({"name": name, "scopes": scopes});
-        let made = self.post("api-keys", &body).await.created();
-        made["key"].as_str().unwrap().to_owned()
-    }
-
-    /// Posts what a network server would.
-    pub async fn ingest(&self, connection: &Connection, body: impl Into<reqwest::Body>) -> Answer {
-        let path = format!("network-connections/{}/uplinks", connection.id);
-        let request = self
-            .request(Method::POST, &path)
-            .bearer_auth(&connection.key)
-            .header("Content-Type", "application/json")
-            .body(body);
-        self.answer(request).await
-    }
-
-    /// Posts an uplink of The Things Stack that must be recorded; answers its id.
-    pub async fn uplink(&self, connection: &Connection, eui: &str) -> String {
-        let receipt = self.ingest(connection, things_stack(eui)).await.ok();
-        assert_eq!(receipt["status"], "recorded", "{receipt}");
-        receipt["uplink_id"].as_str().unwrap().to_owned()
-    }
-
-    /// Lets the database refuse an uplink by its frame counter, which no other try mends.
-    pub async fn refuse_uplink(&self, counter: u32) {
-        let statements = match &self.database {
-            Database::Sqlite => vec![format!(
-                "CREATE TRIGGER refusal BEFORE INSERT ON uplinks WHEN NEW.f_cnt = {counter} \
-                 BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
-            )],
-            Database::Postgres(_) => vec![
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-                 $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
-                    .to_owned(),
-                format!(
-                    "CREATE TRIGGER refusal BEFORE INSERT ON uplinks FOR EACH ROW \
-                     WHEN (NEW.f_cnt = {counter}) EXECUTE FUNCTION refuse()"
-                ),
-            ],
-        };
-        for statement in statements {
-            self.sql(&statement).await;
-        }
-    }
-}
-
-/// The Milesight AM102's message from a device with another DevEUI.
-pub fn things_stack(eui: &str) -> String {
-    let mut message = sample_json("ttn_v3_milesight_am102.json");
-    message["end_device_ids"]["dev_eui"] = eui.into();
-    message["uplink_message"]["f_cnt"] = next_frame().into();
-    message.to_string()
-}
-
-impl Answer {
-    /// Asserts a 200 and returns the body.
-    pub fn ok(self) -> Value {
-        assert_eq!(self.status, 200, "{}", self.text);
-        self.body
-    }
-
-    /// Asserts a 201 that names the new resource's address, and returns the body.
-    pub fn created(self) -> Value {
-        assert_eq!(self.status, 201, "{}", self.text);
-        let location = self.headers["location"].to_str().unwrap();
-        assert!(location.starts_with("/api/v3/"), "{location}");
-        self.body
-    }
-
-    /// Asserts an error with this status and returns its text.
-    pub fn refused(self, status: u16) -> String {
-        assert_eq!(self.status, status, "{}", self.text);
-        self.body["error"].as_str().unwrap().to_owned()
+        Answer::read(&method, &path, response).await
     }
 }
 
@@ -633,10 +440,4 @@ impl Drop for Hub {
             assert!(complaints.is_empty(), "the hub complains: {complaints:#?}");
         }
     }
-}
-
-/// A frame counter that no other frame has: a frame that comes again is a copy.
-pub fn next_frame() -> u32 {
-    static FRAMES: AtomicU32 = AtomicU32::new(1);
-    FRAMES.fetch_add(1, Ordering::Relaxed)
 }

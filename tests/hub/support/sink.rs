@@ -8,14 +8,16 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use poem::{
-    Body, IntoResponse, Request, Response, Server, endpoint,
+    Body, IntoResponse, Request, Response,
     http::{HeaderMap, StatusCode},
-    listener::{Acceptor, Listener, TcpListener},
 };
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::{eventually, support::messages};
+use crate::{
+    eventually,
+    support::{http_server::HttpServer, messages},
+};
 
 /// The kinds of answers.
 #[derive(Clone, Copy)]
@@ -71,17 +73,12 @@ pub struct Sink {
     pub url: String,
     book: Arc<Mutex<Book>>,
     go_on: Arc<Notify>,
-    server: tokio::task::JoinHandle<()>,
+    _server: HttpServer,
 }
 
 impl Sink {
     /// A sink that answers with the cues, and then with `always`.
     pub async fn start(cues: &[Cue], always: Cue) -> Self {
-        let acceptor = TcpListener::bind("127.0.0.1:0")
-            .into_acceptor()
-            .await
-            .unwrap();
-        let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
         let book = Arc::new(Mutex::new(Book {
             received: Vec::new(),
             cues: cues.iter().copied().collect(),
@@ -91,7 +88,7 @@ impl Sink {
         let path = format!("/hook/{}", uuid::Uuid::now_v7());
         let go_on = Arc::new(Notify::new());
         let (kept, told, own) = (book.clone(), go_on.clone(), path.clone());
-        let answer = endpoint::make(move |request: Request| {
+        let server = HttpServer::start(move |request: Request| {
             let is_ours = request.uri().path() == own;
             let (book, go_on) = (kept.clone(), told.clone());
             async move {
@@ -102,14 +99,12 @@ impl Sink {
                 }
             }
         });
-        let server = tokio::spawn(async move {
-            let _ = Server::new_with_acceptor(acceptor).run(answer).await;
-        });
+        let server = server.await;
         Self {
-            url: format!("http://{address}{path}"),
+            url: format!("{}{path}", server.url),
             book,
             go_on,
-            server,
+            _server: server,
         }
     }
 
@@ -150,7 +145,6 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        self.server.abort();
         if !std::thread::panicking() {
             self.received();
         }

@@ -27,7 +27,7 @@ pub mod version {
 
 /// A request that a broker understands, from one version to another.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Spoken {
+pub struct SupportedRequest {
     pub key: i16,
     pub min: i16,
     pub max: i16,
@@ -66,8 +66,8 @@ pub fn correlated(answer: &[u8]) -> Option<(i32, &[u8])> {
 }
 
 /// Reads the answer to ApiVersions.
-pub fn api_versions(answer: &[u8]) -> Option<(Option<ResponseError>, Vec<Spoken>)> {
-    let spoken = (be_i16, be_i16, be_i16).map(|(key, min, max)| Spoken { key, min, max });
+pub fn api_versions(answer: &[u8]) -> Option<(Option<ResponseError>, Vec<SupportedRequest>)> {
+    let spoken = (be_i16, be_i16, be_i16).map(|(key, min, max)| SupportedRequest { key, min, max });
     read((error, array(spoken)), answer)
 }
 

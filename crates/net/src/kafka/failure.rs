@@ -8,12 +8,12 @@ pub struct Failure {
     /// The reason, for a person.
     pub words: String,
     /// The remedy.
-    pub cure: Cure,
+    pub remedy: Remedy,
 }
 
 /// The remedy for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cure {
+pub enum Remedy {
     /// Retry later.
     Wait,
     /// Look up the partition's leader again, then retry.
@@ -27,7 +27,7 @@ impl Failure {
     pub fn wait(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
-            cure: Cure::Wait,
+            remedy: Remedy::Wait,
         }
     }
 
@@ -35,7 +35,7 @@ impl Failure {
     pub fn ask_again(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
-            cure: Cure::AskAgain,
+            remedy: Remedy::AskAgain,
         }
     }
 
@@ -43,13 +43,13 @@ impl Failure {
     pub fn hopeless(words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
-            cure: Cure::None,
+            remedy: Remedy::None,
         }
     }
 
     /// Returns true if a retry would fail again.
     pub fn is_final(&self) -> bool {
-        self.cure == Cure::None
+        self.remedy == Remedy::None
     }
 
     /// A broker's error about a topic.
@@ -104,19 +104,19 @@ mod tests {
     #[test]
     fn what_no_broker_will_ever_take_is_told_from_what_may_pass() {
         use ResponseError as E;
-        for (error, cure) in [
-            (E::MessageTooLarge, Cure::None),
-            (E::RecordListTooLarge, Cure::None),
-            (E::InvalidTopicException, Cure::None),
-            (E::NotLeaderOrFollower, Cure::AskAgain),
-            (E::UnknownTopicOrPartition, Cure::AskAgain),
-            (E::TopicAuthorizationFailed, Cure::Wait),
-            (E::NotEnoughReplicas, Cure::Wait),
-            (E::Unknown(999), Cure::Wait),
+        for (error, remedy) in [
+            (E::MessageTooLarge, Remedy::None),
+            (E::RecordListTooLarge, Remedy::None),
+            (E::InvalidTopicException, Remedy::None),
+            (E::NotLeaderOrFollower, Remedy::AskAgain),
+            (E::UnknownTopicOrPartition, Remedy::AskAgain),
+            (E::TopicAuthorizationFailed, Remedy::Wait),
+            (E::NotEnoughReplicas, Remedy::Wait),
+            (E::Unknown(999), Remedy::Wait),
         ] {
             let failure = Failure::of_topic("iot", error);
-            assert_eq!(failure.cure, cure, "{error:?}");
-            assert_eq!(failure.is_final(), cure == Cure::None);
+            assert_eq!(failure.remedy, remedy, "{error:?}");
+            assert_eq!(failure.is_final(), remedy == Remedy::None);
         }
     }
 }

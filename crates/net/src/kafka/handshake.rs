@@ -9,7 +9,7 @@ use kafka_protocol::{
 use tokio::time::timeout;
 
 use super::{
-    answers::{self, Spoken, version},
+    answers::{self, SupportedRequest, version},
     connection::{Connection, unreadable},
     failure::Failure,
     login::log_in,
@@ -67,8 +67,9 @@ async fn check_versions(connection: &mut Connection) -> Result<(), Failure> {
         ("Metadata", MetadataRequest::KEY, version::METADATA),
         ("Produce", ProduceRequest::KEY, version::PRODUCE),
     ] {
-        let speaks =
-            |spoken: &Spoken| spoken.key == key && (spoken.min..=spoken.max).contains(&version);
+        let speaks = |spoken: &SupportedRequest| {
+            spoken.key == key && (spoken.min..=spoken.max).contains(&version)
+        };
         if !spoken.iter().any(speaks) {
             let words = format!("the broker does not speak version {version} of {name}");
             return Err(Failure::wait(words));

@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     answers::{self, Produced, version},
     connection::{Connection, unreadable},
-    failure::{Cure, Failure},
+    failure::{Failure, Remedy},
     handshake,
     settings::{Address, Cluster},
 };
@@ -177,7 +177,8 @@ impl Worker {
             let outcome = outcome(&jobs[0].entry, &answered);
             match outcome {
                 Err(Failure {
-                    cure: Cure::None, ..
+                    remedy: Remedy::None,
+                    ..
                 }) if jobs.len() > 1 => again.extend(jobs),
                 outcome => tell(jobs, &outcome),
             }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     answers::{self, Metadata, version},
     connection::{Connection, unreadable},
-    failure::{Cure, Failure},
+    failure::{Failure, Remedy},
     handshake,
     lane::{Entry, Lane},
     leaders::Leaders,
@@ -108,7 +108,7 @@ impl Producer {
                 }
             };
             match written {
-                Err(failure) if failure.cure == Cure::AskAgain => {
+                Err(failure) if failure.remedy == Remedy::AskAgain => {
                     self.leaders.invalidate(&*topic);
                     if is_again {
                         return Err(failure);
@@ -155,7 +155,7 @@ impl Producer {
                 }
             };
             asked += 1;
-            if failure.cure != Cure::AskAgain || asked == LEADER_ASKED {
+            if failure.remedy != Remedy::AskAgain || asked == LEADER_ASKED {
                 return Err(failure);
             }
             sleep(LEADER_WAIT).await;

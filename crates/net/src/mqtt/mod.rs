@@ -35,7 +35,7 @@ pub use backoff::Backoff;
 pub use packets::Incoming;
 pub use publisher::{Publication, Publisher, Publishers};
 pub use rumqttc::QoS;
-pub use session::{Happening, Life, Session};
+pub use session::{Life, Session, SessionEvent};
 pub use settings::{
     Broken, Broker, BrokerCredentials, BrokerSettings, CLIENT_KEY, LastWill, PASSWORD,
     SHARED_ACCESS_KEY, check_filter, check_topic,

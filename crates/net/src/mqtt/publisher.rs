@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     packets::{Incoming, PACKET_MAX_BYTES},
-    session::{Happening, IN_FLIGHT_MAX, Life, Session},
+    session::{IN_FLIGHT_MAX, Life, Session, SessionEvent},
     settings::{Broker, quality},
 };
 use crate::outgoing::Guard;
@@ -302,7 +302,7 @@ async fn start(
 async fn go_on(
     session: &mut Session,
     in_flight: &mut HashMap<u16, Done>,
-    happening: Result<Happening, String>,
+    happening: Result<SessionEvent, String>,
 ) -> Result<(), String> {
     let acknowledged = match session.handle(happening?).await? {
         Some(Incoming::Packet(Packet::PubAck(packet))) => packet.pkid,

@@ -47,7 +47,7 @@ pub struct Session {
 
 /// The next thing to do, see [`Session::wait`].
 #[derive(Debug)]
-pub enum Happening {
+pub enum SessionEvent {
     /// The broker has sent a packet.
     Incoming(Incoming),
     /// A ping is due.
@@ -93,25 +93,25 @@ impl Session {
     }
 
     /// Waits for the next event to [`Session::handle`]. Cancel-safe.
-    pub async fn wait(&mut self) -> Result<Happening, String> {
+    pub async fn wait(&mut self) -> Result<SessionEvent, String> {
         tokio::select! {
             incoming = self.framed.next() => match incoming {
-                Some(Ok(incoming)) => Ok(Happening::Incoming(incoming)),
+                Some(Ok(incoming)) => Ok(SessionEvent::Incoming(incoming)),
                 Some(Err(error)) => Err(cut_off(error)),
                 None => Err("the broker closed the connection".to_owned()),
             },
-            () = sleep_until(self.ping_at) => Ok(Happening::PingDue),
+            () = sleep_until(self.ping_at) => Ok(SessionEvent::PingDue),
         }
     }
 
     /// Handles an event as the protocol requires, and returns a packet that the broker has sent. Not
     /// cancel-safe.
-    pub async fn handle(&mut self, happening: Happening) -> Result<Option<Incoming>, String> {
-        if matches!(happening, Happening::Incoming(_)) {
+    pub async fn handle(&mut self, happening: SessionEvent) -> Result<Option<Incoming>, String> {
+        if matches!(happening, SessionEvent::Incoming(_)) {
             self.flood.count(Instant::now())?;
         }
         match happening {
-            Happening::PingDue => {
+            SessionEvent::PingDue => {
                 self.ping_at = Instant::now() + self.keep_alive;
                 if self.framed.codec_mut().has_skipped() {
                     self.state.await_pingresp = false;
@@ -121,10 +121,10 @@ impl Session {
             }
             // A message that is too large is not passed to the protocol's state: only
             // [`Session::acknowledge`] answers it.
-            Happening::Incoming(Incoming::TooLarge(publish)) => {
+            SessionEvent::Incoming(Incoming::TooLarge(publish)) => {
                 Ok(Some(Incoming::TooLarge(publish)))
             }
-            Happening::Incoming(Incoming::Packet(packet)) => {
+            SessionEvent::Incoming(Incoming::Packet(packet)) => {
                 let answer = self.state.handle_incoming_packet(packet.clone());
                 self.state.events.clear();
                 if let Some(answer) = answer.map_err(|error| error.to_string())? {

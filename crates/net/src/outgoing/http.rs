@@ -285,8 +285,8 @@ fn in_words(error: &PoolError) -> String {
     let first = std::error::Error::source(error);
     let cause = std::iter::successors(first, |error| error.source()).last();
     let refusal = || {
-        let told = cause.and_then(|cause| tls_refusal(cause.downcast_ref()?));
-        told.or_else(|| traffic(error)?.refusal().map(str::to_owned))
+        let reported = cause.and_then(|cause| tls_refusal(cause.downcast_ref()?));
+        reported.or_else(|| traffic(error)?.refusal().map(str::to_owned))
     };
     let words = match cause {
         // These say themselves that there is none.

@@ -34,8 +34,8 @@ const WITHOUT_OFFSET: [&str; 4] = [
 /// Of several lines the longest wait counts. A date is compared with the server's own clock if the response
 /// contains the time.
 pub fn read(headers: &HeaderMap, now: Time) -> Option<TimeDelta> {
-    let told = headers.get(DATE).and_then(text).and_then(date);
-    let now = told.unwrap_or(now);
+    let reported = headers.get(DATE).and_then(text).and_then(date);
+    let now = reported.unwrap_or(now);
     let lines = headers.get_all(RETRY_AFTER).iter().filter_map(text);
     lines.filter_map(|line| wait(line, now)).max()
 }

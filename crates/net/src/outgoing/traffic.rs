@@ -120,8 +120,8 @@ mod tests {
         assert_eq!(traffic.refusal(), None);
         traffic.broken(&alert(AlertDescription::CertificateRequired));
         traffic.broken(&alert(AlertDescription::CertificateExpired));
-        let told = "TLS: the server demands a client certificate";
-        assert_eq!(traffic.refusal(), Some(told));
+        let reported = "TLS: the server demands a client certificate";
+        assert_eq!(traffic.refusal(), Some(reported));
         let refusal = tls_refusal(&alert(AlertDescription::UnknownCA));
         assert_eq!(
             refusal.unwrap(),

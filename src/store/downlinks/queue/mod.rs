@@ -33,7 +33,7 @@ mod rows;
 pub use attempts::{Attempt, Outcome, expire, settle, take_for_answer};
 pub use claiming::{Claim, claim, next};
 pub(in crate::store) use news::apply;
-pub use news::{Became, News};
+pub use news::{DownlinkResult, News};
 
 impl Store {
     /// Subscribes to changes of the downlink queue.

@@ -27,7 +27,7 @@ pub struct News {
     /// Frame counter that it was sent with.
     pub f_cnt_down: Option<i64>,
     /// Reported result.
-    pub became: Became,
+    pub result: DownlinkResult,
 }
 
 impl News {
@@ -39,14 +39,14 @@ impl News {
             id: None,
             network_reference: None,
             f_cnt_down: None,
-            became: Became::Acknowledged,
+            result: DownlinkResult::Acknowledged,
         }
     }
 }
 
 /// Reported result of a downlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Became {
+pub enum DownlinkResult {
     /// It waits in the network server.
     Waiting,
     /// It was sent over the air.
@@ -61,7 +61,7 @@ pub enum Became {
     Failed(String),
 }
 
-impl Became {
+impl DownlinkResult {
     fn state(&self) -> State {
         match self {
             Self::Waiting | Self::Transmitted | Self::NotAcknowledgedYet => State::Sent,
@@ -104,7 +104,7 @@ pub(in crate::store) async fn apply(
     };
     let now = clock::now();
     let mut update = downlink::Entity::update_many()
-        .col_expr(Column::State, Expr::value(news.became.state().as_str()))
+        .col_expr(Column::State, Expr::value(news.result.state().as_str()))
         .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
         .col_expr(Column::IsSending, Expr::value(false))
         .col_expr(Column::SentAt, Expr::value(model.sent_at.unwrap_or(now)))
@@ -112,10 +112,10 @@ pub(in crate::store) async fn apply(
         .filter(Column::TenantId.eq(tenant.0))
         .filter(Column::Id.eq(model.id))
         .filter(Column::State.eq(model.state.as_str()));
-    if news.became == Became::Transmitted {
+    if news.result == DownlinkResult::Transmitted {
         update = update.col_expr(Column::TransmittedAt, Expr::value(now));
     }
-    update = match news.became.error() {
+    update = match news.result.error() {
         NewError::AsBefore => update,
         NewError::None => update.col_expr(Column::LastError, Expr::value(None::<String>)),
         NewError::Is(error) => update.col_expr(Column::LastError, Expr::value(error)),
@@ -184,16 +184,16 @@ async fn meant(
     }
     let silent = || unnamed().filter(Column::TransmittedAt.is_null());
     let asked = || unnamed().filter(Column::Confirmed.eq(true));
-    match news.became {
-        Became::Transmitted => silent().one(transaction).await,
+    match news.result {
+        DownlinkResult::Transmitted => silent().one(transaction).await,
         // A downlink that was sent over the air can only fail by missing its confirmation.
-        Became::Failed(_) => match silent().one(transaction).await? {
+        DownlinkResult::Failed(_) => match silent().one(transaction).await? {
             None => asked().one(transaction).await,
             found => Ok(found),
         },
-        Became::Acknowledged | Became::NotAcknowledged | Became::NotAcknowledgedYet => {
-            asked().one(transaction).await
-        }
-        Became::Waiting => Ok(None),
+        DownlinkResult::Acknowledged
+        | DownlinkResult::NotAcknowledged
+        | DownlinkResult::NotAcknowledgedYet => asked().one(transaction).await,
+        DownlinkResult::Waiting => Ok(None),
     }
 }

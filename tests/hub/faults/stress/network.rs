@@ -5,17 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poem::{
-    Request, Response, Server, endpoint,
-    listener::{Acceptor, Listener, TcpListener},
-};
+use poem::{Request, Response};
 use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc, oneshot},
-    task::JoinHandle,
     time::{sleep, timeout},
 };
+
+use crate::support::http_server::HttpServer;
 
 /// Time that an answer waits for the confirmation that overtakes it.
 const OVERTAKEN_WITHIN: Duration = Duration::from_millis(500);
@@ -41,26 +39,21 @@ pub struct Network {
     handovers: Arc<Mutex<Vec<Handover>>>,
     /// Downlinks that the player of the network's webhook has to confirm.
     pub to_confirm: AsyncMutex<mpsc::UnboundedReceiver<ToConfirm>>,
-    server: JoinHandle<()>,
+    _server: HttpServer,
 }
 
 impl Network {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0");
-        let acceptor = listener.into_acceptor().await.unwrap();
-        let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
         let handovers = Arc::<Mutex<Vec<Handover>>>::default();
         let (confirm, to_confirm) = mpsc::unbounded_channel();
         let kept = handovers.clone();
-        let answer = endpoint::make(move |request| take(request, kept.clone(), confirm.clone()));
-        let server = tokio::spawn(async move {
-            let _ = Server::new_with_acceptor(acceptor).run(answer).await;
-        });
+        let answer = move |request| take(request, kept.clone(), confirm.clone());
+        let server = HttpServer::start(answer).await;
         Self {
-            url: format!("http://{address}"),
+            url: server.url.clone(),
             handovers,
             to_confirm: AsyncMutex::new(to_confirm),
-            server,
+            _server: server,
         }
     }
 
@@ -73,12 +66,6 @@ impl Network {
 
     pub fn handovers(&self) -> Vec<Handover> {
         self.handovers.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The resources that all components use. Each takes clones.
-pub struct Ground {
+pub struct Foundation {
     /// The settings.
     pub config: Arc<Config>,
     /// The database.
@@ -43,7 +43,7 @@ pub struct DatabaseWatch {
     task: JoinHandle<()>,
 }
 
-impl Ground {
+impl Foundation {
     /// Starts the driver workers and builds the shared resources.
     pub async fn lay(
         config: Arc<Config>,

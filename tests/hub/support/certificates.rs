@@ -35,7 +35,14 @@ impl Authority {
 
     /// A server with a certificate for this machine.
     pub fn right(&self) -> TlsAcceptor {
-        self.sign(for_name("localhost"))
+        self.identity().0
+    }
+
+    /// The same, with its certificate in DER.
+    pub fn identity(&self) -> (TlsAcceptor, Vec<u8>) {
+        let (certificate, key) = self.signed(for_name("localhost"));
+        let der = certificate.der().clone();
+        (acceptor(der.clone(), &key), der.to_vec())
     }
 
     /// A server whose certificate was good for a day, long ago.
