@@ -77,54 +77,71 @@ struct BucketView {
     /// Path of the column.
     column: String,
     /// Mean of the values. Absent unless `functions` has `avg`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     avg: Option<Figure>,
     /// Smallest value. Absent unless `functions` has `min`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     min: Option<Figure>,
     /// Greatest value. Absent unless `functions` has `max`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<Figure>,
     /// Sum of the values. Absent unless `functions` has `sum`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     sum: Option<Figure>,
     /// Number of values; 0 for an empty bucket. Absent unless `functions` has `count`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<Figure>,
     /// First value by the time of its row. Absent unless `functions` has `first`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     first: Option<Figure>,
     /// Last value by the time of its row. Absent unless `functions` has `last`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<Figure>,
     /// Sample standard deviation; null for fewer than two values. Absent unless `functions` has `stddev`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     stddev: Option<Figure>,
     /// 1st percentile, interpolated between two values. Absent unless `functions` has `p1`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p1: Option<Figure>,
     /// 5th percentile, interpolated between two values. Absent unless `functions` has `p5`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p5: Option<Figure>,
     /// 10th percentile, interpolated between two values. Absent unless `functions` has `p10`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p10: Option<Figure>,
     /// 25th percentile, interpolated between two values. Absent unless `functions` has `p25`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p25: Option<Figure>,
     /// Median. Absent unless `functions` has `p50`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p50: Option<Figure>,
     /// 75th percentile, interpolated between two values. Absent unless `functions` has `p75`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p75: Option<Figure>,
     /// 90th percentile, interpolated between two values. Absent unless `functions` has `p90`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p90: Option<Figure>,
     /// 95th percentile, interpolated between two values. Absent unless `functions` has `p95`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p95: Option<Figure>,
     /// 99th percentile, interpolated between two values. Absent unless `functions` has `p99`.
+    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     p99: Option<Figure>,
 }

@@ -55,8 +55,7 @@ struct LatestValueView {
     column: String,
     /// The value.
     value: JsonValue,
-    /// Unit of the column. Absent if the column has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Unit of the column. Null if the column has none.
     unit: Option<String>,
     /// Time of the row that has the value.
     time: Timestamp,

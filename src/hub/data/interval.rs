@@ -83,16 +83,11 @@ impl Interval {
         if let Some(least) = least.filter(fits) {
             return least;
         }
-        let floor = least.map_or(0, Self::shortest_of);
+        let floor_s = least.map_or(0, |least| least.shortest_s());
         let [.., longest] = Self::LADDER;
-        let longer = Self::LADDER
-            .into_iter()
-            .filter(|one| one.shortest_s() >= floor);
-        longer.filter(|one| fits(one)).next().unwrap_or(longest)
-    }
-
-    fn shortest_of(interval: Self) -> i64 {
-        interval.shortest_s()
+        let mut ladder = Self::LADDER.into_iter();
+        let fitting = ladder.find(|one| one.shortest_s() >= floor_s && fits(one));
+        fitting.unwrap_or(longest)
     }
 
     /// Returns the length of the shortest bucket in seconds, without days that lose an hour.
@@ -102,7 +97,7 @@ impl Interval {
             Unit::Hour => 3600,
             Unit::Day => 86_400,
             Unit::Week => 7 * 86_400,
-            Unit::Month if self.count % 12 == 0 => 365 * 86_400 / 12,
+            Unit::Month if self.count.is_multiple_of(12) => 365 * 86_400 / 12,
             Unit::Month => 28 * 86_400,
         };
         i64::from(self.count) * unit_s
