@@ -4,7 +4,7 @@
   from it, in minutes, or in hours from two days on.
 - Identifiers that the hub makes (UUIDs of version 7) are numbered in the order in which they are first seen.
 - Tokens and keys become `AAAA...EXAMPLE`, with the prefix that says what they are.
-- Durations, memory and cursors have one value each.
+- Durations, ages, memory and cursors have one value each.
 - Addresses on this machine become the public names in whose place they stand; certificates become placeholders.
 """
 
@@ -22,6 +22,7 @@ FIXED = {
     "cpu_time_us": 350,
     "memory_peak_bytes": 262144,
     "lag_s": 0,
+    "age_s": 62,
     "next_cursor": "eyJFWEFNUExFIjoiY3Vyc29yIn0",
     "address": "203.0.113.7",
 }

@@ -81,6 +81,9 @@ type AllOperations = (
         data::rows::DataTableRowsApi,
         data::exports::RowExportsApi,
         data::fills::DataTableFillsApi,
+        data::aggregate::AggregatesApi,
+        data::latest::LatestApi,
+        data::chart::ChartsApi,
     ),
     (
         integrations::resource::IntegrationsApi,
@@ -165,6 +168,9 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             data::rows::DataTableRowsApi,
             data::exports::RowExportsApi,
             data::fills::DataTableFillsApi { hub: hub() },
+            data::aggregate::AggregatesApi { hub: hub() },
+            data::latest::LatestApi { hub: hub() },
+            data::chart::ChartsApi { hub: hub() },
         ),
         (
             integrations::resource::IntegrationsApi { hub: hub() },

@@ -39,6 +39,7 @@ pub use access::throttle::subscriber;
 use access::key_uses::KeyUses;
 use access::passwords::Passwords;
 use access::throttle::Throttle;
+use data::charts::Charts;
 use devices::imports::Imports;
 use trials::Trials;
 
@@ -79,6 +80,7 @@ pub struct Hub {
     name_probes: Arc<Throttle<TenantId>>,
     key_uses: Arc<KeyUses>,
     trials: Arc<Trials>,
+    charts: Arc<Charts>,
 }
 
 impl Hub {
@@ -119,6 +121,7 @@ impl Hub {
             name_probes,
             key_uses: Arc::default(),
             trials: Arc::default(),
+            charts: Arc::default(),
         };
         hub.describe();
         hub

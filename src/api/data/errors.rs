@@ -31,6 +31,9 @@ pub const ERRORS: &[DeclaredError] = &[
             "update_data_table",
             "delete_data_table",
             "list_rows",
+            "aggregate_rows",
+            "list_latest_values",
+            "get_data_table_chart",
             "export_rows",
             "export_rows_ndjson",
             "export_rows_parquet",
@@ -56,6 +59,49 @@ pub const ERRORS: &[DeclaredError] = &[
                 another table or another format. A `device_id` that no device has is no error: the result has no \
                 rows.",
         message: "filter: temperature: must be compared with a number",
+    },
+    DeclaredError {
+        operations: &["aggregate_rows"],
+        reason: Reason::Invalid,
+        cause: "A query parameter breaks its rule, `to` is before `from`, a column does not exist or has no numbers, the \
+                period has more rows than one request reads, or the answer would have more than 10,000 items. The message \
+                names the parameter and the limit. A `device_id` that no device has is no error.",
+        message: "columns: the data table has no column \"temprature\"",
+    },
+    DeclaredError {
+        operations: &["get_data_table_chart"],
+        reason: Reason::Invalid,
+        cause: "A query parameter breaks its rule, `to` is before `from`, a column does not exist or has no numbers, the \
+                period has more rows than one request reads, or the chart would have more than 12 lines. The message \
+                names the parameter and the limit. A `device_id` that no device has is no error.",
+        message: "device_id: the chart would have more than 12 lines (devices by columns); choose fewer devices or \
+                  fewer columns",
+    },
+    DeclaredError {
+        operations: &["aggregate_rows", "get_data_table_chart"],
+        reason: Reason::Required,
+        cause: "The data table has no fixed columns, or more than 16 of the type `number`: name the columns.",
+        message: "columns: is required: the data table has no fixed columns",
+    },
+    DeclaredError {
+        operations: &["list_latest_values"],
+        reason: Reason::Invalid,
+        cause: "A query parameter breaks its rule, or `cursor` belongs to other filters or another table. A `device_id` \
+                that no device has is no error.",
+        message: "selector: at column 13: expected a label, found the end",
+    },
+    DeclaredError {
+        operations: &[
+            "aggregate_rows",
+            "aggregate_device_uplinks",
+            "list_latest_values",
+            "get_data_table_chart",
+            "get_device_chart",
+        ],
+        reason: Reason::Overloaded,
+        cause: "Too many aggregations are in progress, or the database needs more than 15 seconds. Wait, or choose a \
+                shorter period.",
+        message: "too many aggregations of this tenant are in progress; try again",
     },
     DeclaredError {
         operations: &["delete_rows"],

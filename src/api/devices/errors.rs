@@ -61,6 +61,8 @@ pub const ERRORS: &[DeclaredError] = &[
             "update_device",
             "delete_device",
             "list_device_uplinks",
+            "aggregate_device_uplinks",
+            "get_device_chart",
             "list_device_events",
             "get_device_state",
             "update_device_state",
@@ -160,6 +162,13 @@ pub const ERRORS: &[DeclaredError] = &[
         reason: Reason::Invalid,
         cause: "A parameter breaks its rule, or `cursor` belongs to a list with another filter or order.",
         message: "cursor: must be a next_cursor that this list has answered",
+    },
+    DeclaredError {
+        operations: &["aggregate_device_uplinks", "get_device_chart"],
+        reason: Reason::Invalid,
+        cause: "A query parameter breaks its rule, `to` is before `from`, the period has more uplinks than one request \
+                reads, or the answer would have more than 10,000 items, or the chart more than 12 lines. The message names the parameter and the limit.",
+        message: "timezone: must be the name of a time zone in the IANA database, such as Europe/Berlin",
     },
     // Labels.
     DeclaredError {

@@ -4,11 +4,29 @@
 use serde_json::{Value, json};
 
 use super::walk::{SCHEMAS, each_operation};
-use crate::api::http::page::LIMIT_DEFAULT;
+use crate::api::{
+    data::chart::{HEIGHT_DEFAULT, WIDTH_DEFAULT},
+    http::page::LIMIT_DEFAULT,
+};
 
 /// Defaults of query parameters: operation, parameter, value.
-fn parameters() -> [(&'static str, &'static str, Value); 5] {
+fn parameters() -> [(&'static str, &'static str, Value); 20] {
     [
+        ("aggregate_rows", "functions", json!("avg")),
+        ("aggregate_rows", "timezone", json!("UTC")),
+        ("aggregate_rows", "group_by", json!("none")),
+        ("aggregate_rows", "fill", json!("none")),
+        ("get_data_table_chart", "timezone", json!("UTC")),
+        ("get_data_table_chart", "width", json!(WIDTH_DEFAULT)),
+        ("get_data_table_chart", "height", json!(HEIGHT_DEFAULT)),
+        ("get_data_table_chart", "theme", json!("light")),
+        ("get_device_chart", "timezone", json!("UTC")),
+        ("get_device_chart", "width", json!(WIDTH_DEFAULT)),
+        ("get_device_chart", "height", json!(HEIGHT_DEFAULT)),
+        ("get_device_chart", "theme", json!("light")),
+        ("aggregate_device_uplinks", "functions", json!("avg")),
+        ("aggregate_device_uplinks", "timezone", json!("UTC")),
+        ("aggregate_device_uplinks", "fill", json!("none")),
         ("create_device_import", "on_existing", json!("fail")),
         ("export_devices", "format", json!("csv")),
         ("list_rows", "limit", json!(LIMIT_DEFAULT)),

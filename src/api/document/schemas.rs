@@ -141,7 +141,8 @@ pub fn flatten_unions(document: &mut Value) {
 }
 
 /// Marks optional properties as nullable, which the framework never does: an `Option` may be null in requests,
-/// and is null in responses. Makes the properties of responses required, because they are always present.
+/// and is null in responses. Makes the properties of responses required, because they are always present, except
+/// those of a type that has null itself: an `Option` of it is left out.
 pub fn mark_nullable(document: &mut Value) {
     let sent = sent_schemas(document);
     let with_null = unions_with_null(document);
@@ -154,7 +155,8 @@ pub fn mark_nullable(document: &mut Value) {
             .flatten()
         {
             let is_required = required.iter().any(|required| required == property);
-            if is_required || schema.get("default").is_some() {
+            let has_null = schema["nullable"] == true;
+            if is_required || has_null || schema.get("default").is_some() {
                 continue;
             }
             if !references(schema)

@@ -1,6 +1,15 @@
 //! Data tables: columns must be unique, and rows are deleted in chunks.
 
+pub mod aggregate;
+pub mod calendar;
+pub mod chart;
+pub mod charts;
 mod fills;
+pub mod fold;
+pub mod functions;
+pub mod interval;
+pub mod latest;
+mod reduce;
 
 use std::{collections::HashSet, time::Duration};
 

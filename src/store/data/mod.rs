@@ -2,6 +2,9 @@
 
 pub mod conditions;
 pub mod fills;
+pub mod latest;
+pub mod number;
+pub mod numbers;
 
 use std::time::Instant;
 

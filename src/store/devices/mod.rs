@@ -40,6 +40,7 @@ pub mod frames;
 pub(in crate::store) mod health;
 pub(in crate::store) mod import;
 pub mod imports;
+mod labels;
 pub mod list;
 pub(in crate::store) mod neighbours;
 pub(super) mod receptions;
@@ -50,6 +51,7 @@ pub(in crate::store) mod selecting;
 pub mod uplinks;
 pub mod walk;
 
+pub use labels::labels_of;
 pub use record::{Address, Device, NewDevice, State};
 
 /// Group read of devices.

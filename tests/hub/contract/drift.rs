@@ -73,6 +73,11 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "one that breaks is an answer",
     ),
     (
+        "hub/data/charts.rs",
+        1,
+        "who waits learns of it, or has hung up",
+    ),
+    (
         "store/core/probe.rs",
         1,
         "one write; who waits learns of it",

@@ -114,6 +114,38 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "Aggregations at a time",
+        &[
+            ("hub/data/charts.rs", "RUNNING_MAX"),
+            ("hub/data/charts.rs", "WAITING_MAX"),
+            ("hub/data/charts.rs", "SHARE_MAX"),
+        ],
+    ),
+    (
+        "Time for the reads of an aggregation",
+        &[("hub/data/charts.rs", "TIME_MAX")],
+    ),
+    (
+        "Values (rows by columns) that an aggregation reads",
+        &[
+            ("hub/data/aggregate.rs", "VALUES_MAX"),
+            ("hub/data/aggregate.rs", "SORTED_MAX"),
+        ],
+    ),
+    (
+        "Items (buckets by groups by columns)",
+        &[("hub/data/aggregate.rs", "ITEMS_MAX")],
+    ),
+    ("Lines of a chart", &[("hub/data/chart.rs", "LINES_MAX")]),
+    (
+        "Newest rows of a device",
+        &[("hub/data/latest.rs", "ROWS_MAX")],
+    ),
+    (
+        "Groups of one device and a base bucket",
+        &[("hub/data/aggregate.rs", "BASES_MAX")],
+    ),
+    (
         "Bodies that are uncompressed",
         &[("api/http/body.rs", "UNCOMPRESSING_MAX")],
     ),

@@ -1,7 +1,12 @@
 //! Data tables and what stands in them.
 
+mod aggregate_limits;
+mod aggregates;
+mod charts;
 mod deleted_rows;
 mod fills;
+mod grafana;
+mod latest;
 mod measurements;
 mod retention;
 mod row_exports;

@@ -55,6 +55,8 @@ chapters! {
         "driver-state" "Drivers with a state, and several updates in one uplink"
         "cayenne-lpp" "The built-in driver for Cayenne LPP"
         "sandbox" "How drivers are isolated";
+    "Data":
+        "analyse" "Aggregates, charts and last values; Python, DuckDB and Grafana";
     "Integrations":
         "integrations" "Forward data to other systems"
         "messages" "Messages that you receive, member by member, and how to verify them"
