@@ -451,4 +451,7 @@ async fn fields_of_uplinks_are_aggregated(database: Database) {
     );
     let error = hub.get("devices/d/uplinks/aggregate").await.refused(400);
     assert!(error.starts_with("columns: is required"), "{error}");
+    let wrong = "devices/d/uplinks/aggregate?columns=name&timezone=Moon";
+    let error = hub.get(wrong).await.refused(400);
+    assert!(error.starts_with("timezone: must be the name"), "{error}");
 }

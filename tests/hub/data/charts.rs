@@ -177,6 +177,9 @@ async fn a_device_has_a_chart_and_its_name_stays_a_text(database: Database) {
     let document = Document::parse(&svg).unwrap();
     let mut texts = document.descendants().filter_map(|node| node.text());
     assert!(texts.any(|text| text.trim() == name), "{svg}");
+    let wrong = "devices/d/chart.svg?columns=t&width=1";
+    let error = hub.get(wrong).await.refused(400);
+    assert!(error.starts_with("width: must be an integer"), "{error}");
     hub.get("devices/none/chart.svg?columns=t")
         .await
         .refused(404);
