@@ -13,8 +13,8 @@ use crate::{
             columns::{self, Column},
             figure::Figure,
             parameters::{
-                self, ColumnsText, DevicesText, Fill, FunctionsText, GroupText, IntervalText,
-                ZoneText,
+                self, ColumnsText, DevicesText, EmptyBuckets, FunctionsText, GroupText,
+                IntervalText, ZoneText,
             },
         },
         http::{
@@ -207,7 +207,7 @@ impl AggregatesApi {
         group_by: Query<Option<GroupText>>,
         /// Buckets without values: `none` omits them, `null` returns them with null in place of numbers, from `from` to
         /// `to`. `none` if absent.
-        fill: Query<Option<Fill>>,
+        fill: Query<Option<EmptyBuckets>>,
     ) -> Result<Found<AggregateView>> {
         let scope = caller.scope();
         let selector = selector.0.as_deref().map(parse_selector).transpose()?;
@@ -227,7 +227,7 @@ impl AggregatesApi {
             functions: parameters::functions(functions.0.as_ref()),
             zone: parameters::zone(timezone.0.as_ref()),
             group_by: parameters::group_by(group_by.0.as_ref()),
-            fills: fill.0 == Some(Fill::Null),
+            fills: fill.0 == Some(EmptyBuckets::Null),
         };
         Ok(self.answer(&caller, &request).await?)
     }
@@ -272,7 +272,7 @@ impl AggregatesApi {
         timezone: Query<Option<ZoneText>>,
         /// Buckets without values: `none` omits them, `null` returns them with null in place of numbers, from `from` to
         /// `to`. `none` if absent.
-        fill: Query<Option<Fill>>,
+        fill: Query<Option<EmptyBuckets>>,
     ) -> Result<Found<AggregateView>> {
         let scope = caller.scope();
         let span = span::read(from.0, to.0)?;
@@ -291,7 +291,7 @@ impl AggregatesApi {
             functions: parameters::functions(functions.0.as_ref()),
             zone: parameters::zone(timezone.0.as_ref()),
             group_by: GroupBy::Nothing,
-            fills: fill.0 == Some(Fill::Null),
+            fills: fill.0 == Some(EmptyBuckets::Null),
         };
         Ok(self.answer(&caller, &request).await?)
     }

@@ -86,7 +86,7 @@ text_parameters! {
 /// Buckets without numbers: `none` omits them, `null` returns them with null in place of numbers.
 #[derive(Enum, Clone, Copy, PartialEq)]
 #[oai(rename_all = "snake_case")]
-pub enum Fill {
+pub enum EmptyBuckets {
     None,
     Null,
 }
