@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     id::{TenantId, new_uuid},
     metrics::Metrics,
-    pace::{BREATH, Pace},
+    pace::Pace,
     store::{
         Store,
         retention::{Calendar, Keeping, Kind, Sweep},
@@ -91,7 +91,10 @@ impl Housekeeper {
                 tracing::warn!("what is old stays for now: {}", error.causes());
                 self.run_at = Instant::now() + EVERY;
             }
-            let next = self.renew_at.min(self.run_at.max(Instant::now() + BREATH));
+            let next = self.renew_at.min(
+                self.run_at
+                    .max(Instant::now() + self.store.pause_after(Duration::ZERO)),
+            );
             let _ = tokio::time::timeout_at(next, stop.cancelled()).await;
         }
         let leases = vec![LEASE.to_owned()];
@@ -140,13 +143,14 @@ impl Housekeeper {
             if stop.is_cancelled() || !self.is_ours().await? {
                 return Ok(false);
             }
+            let begun = Instant::now();
             let cleared = sweep.step(&self.store, self.rows.size()).await?;
             let mut pause = SHORT_BREATH;
             if cleared.rows > 0 {
                 self.rows.note(cleared.held);
                 let housekeeping = &self.metrics.housekeeping;
                 housekeeping.count_deleted(kind.as_str(), cleared.rows);
-                pause = BREATH;
+                pause = self.store.pause_after(begun.elapsed());
             }
             is_more = cleared.is_more;
             if is_more {
@@ -159,6 +163,7 @@ impl Housekeeper {
     async fn free_space(&mut self, stop: &CancellationToken) -> Result<()> {
         let mut begins = true;
         while !stop.is_cancelled() {
+            let begun = Instant::now();
             let freed = self.store.free_space(self.pages.size(), begins).await?;
             self.metrics.housekeeping.freed_bytes.inc_by(freed.bytes);
             if !freed.is_more {
@@ -166,7 +171,7 @@ impl Housekeeper {
             }
             begins = false;
             self.pages.note(freed.held);
-            sleep(BREATH).await;
+            sleep(self.store.pause_after(begun.elapsed())).await;
         }
         Ok(())
     }

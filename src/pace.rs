@@ -6,9 +6,6 @@
 
 use std::time::Duration;
 
-/// Pause between two chunks, in which others can write.
-pub const BREATH: Duration = Duration::from_millis(50);
-
 /// Size of the next chunk, in whatever unit the work is counted.
 pub struct Pace {
     size: u64,

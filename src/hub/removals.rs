@@ -3,7 +3,7 @@
 //! Only one chunk is removed at a time in the whole hub, with a pause in between, so that uplinks can be
 //! written meanwhile. If the hub that removes them ends, another continues.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     id::TenantId,
     jobs::Jobs,
-    pace::{BREATH, Pace},
+    pace::Pace,
     store::{Store, removals::Kind},
     supervise::attempted,
 };
@@ -46,6 +46,7 @@ impl Remover {
     pub async fn run(&mut self, stop: CancellationToken) {
         let unfinished = || self.store.removals();
         while let Some((tenant, kind)) = self.jobs.next(&stop, unfinished).await {
+            let begun = Instant::now();
             let stretch = self.store.clear_removed(kind, self.pace.size());
             let pause = match attempted("removal", stretch).await {
                 Ok(cleared) => {
@@ -54,7 +55,7 @@ impl Remover {
                         true => self.jobs.put_back(tenant, kind),
                         false => self.jobs.end(kind).await,
                     }
-                    BREATH
+                    self.store.pause_after(begun.elapsed())
                 }
                 Err(error) => {
                     let cause = error.causes();

@@ -62,7 +62,7 @@ pub enum Stream {
 impl Readings {
     pub(super) fn new(family: &Family<'_>) -> Self {
         let pool = &["pool"];
-        let readings = Self {
+        Self {
             build: family.gauges(
                 "thingshub_build_info",
                 "Always 1; the labels have the version of the hub and the type of its database.",
@@ -125,11 +125,7 @@ impl Readings {
                 "thingshub_database_outages_total",
                 "Outages of the database: it could not be reached or took no writes.",
             ),
-            streams: family.gauges(
-                "thingshub_live_streams",
-                "Open live streams, by kind: events or integration (followers of integrations).",
-                &["kind"],
-            ),
+            streams: streams(family),
             certificate_end: family.float_gauge(
                 "thingshub_tls_certificate_expiry_timestamp_seconds",
                 "Expiry of the certificate of new connections since unix epoch in seconds; NaN if unknown.",
@@ -138,11 +134,7 @@ impl Readings {
                 "thingshub_tls_reload_failed",
                 "1 while the files of the certificate cannot be used, and the previous certificate stays in force.",
             ),
-        };
-        for stream in [Stream::Events, Stream::Integration] {
-            readings.streams.with_label_values(&[stream.as_str()]);
         }
-        readings
     }
 
     /// Sets the version and the type of the database.
@@ -212,4 +204,17 @@ impl Stream {
 /// Converts a count to the type of gauges.
 pub fn whole(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Returns the number of open streams, with a line for each kind from the start.
+fn streams(family: &Family<'_>) -> IntGaugeVec {
+    let streams = family.gauges(
+        "thingshub_live_streams",
+        "Open live streams, by kind: events or integration (followers of integrations).",
+        &["kind"],
+    );
+    for stream in [Stream::Events, Stream::Integration] {
+        streams.with_label_values(&[stream.as_str()]);
+    }
+    streams
 }

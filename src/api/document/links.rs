@@ -13,11 +13,13 @@ const ELSEWHERE: [(&str, &str); 4] = [
 ];
 
 /// Operations that a new resource does not lead to: those that need another key, another protocol, or settings
-/// that a new resource does not have.
-const UNLINKED: [&str; 4] = [
+/// or columns that a new resource does not have.
+const UNLINKED: [&str; 6] = [
+    "aggregate_rows",
     "create_uplink",
     "delete_downlink_settings",
     "follow_integration",
+    "get_data_table_chart",
     "get_downlink_settings",
 ];
 
@@ -26,7 +28,9 @@ pub fn add(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     let mut operations = Vec::new();
     each_operation(document, |path, _, operation| {
-        operations.push((path.to_owned(), id(operation).to_owned()));
+        if !asks_for_more(operation) {
+            operations.push((path.to_owned(), id(operation).to_owned()));
+        }
     });
     each_operation(document, |path, _, operation| {
         let response = &operation["responses"]["201"];
@@ -46,6 +50,13 @@ pub fn add(document: &mut Value) {
             operation["responses"]["201"]["links"] = links.into();
         }
     });
+}
+
+/// True if a request needs a query parameter, which no resource determines.
+fn asks_for_more(operation: &Value) -> bool {
+    let parameters = operation["parameters"].as_array();
+    let mut parameters = parameters.into_iter().flatten();
+    parameters.any(|parameter| parameter["in"] == "query" && parameter["required"] == true)
 }
 
 fn id(operation: &Value) -> &str {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     error::{Error, Result},
     id::DataTableId,
-    pace::{BREATH, Pace},
+    pace::Pace,
     store::{
         Scope,
         data::{self, RowFilter},
@@ -44,7 +44,7 @@ pub async fn delete_rows(scope: &Scope, id: DataTableId, filter: &RowFilter) -> 
     let mut pace = Pace::new(ROWS_MAX, scope.hold_aim());
     let mut rows = 0;
     loop {
-        let is_first = rows == 0;
+        let (is_first, step) = (rows == 0, Instant::now());
         let cleared = data::delete_rows(scope, id, filter, pace.size(), is_first).await?;
         rows += cleared.rows;
         pace.note(cleared.held);
@@ -54,7 +54,7 @@ pub async fn delete_rows(scope: &Scope, id: DataTableId, filter: &RowFilter) -> 
                 is_complete: !cleared.is_more,
             });
         }
-        sleep(cleared.held.min(BREATH)).await;
+        sleep(scope.pause_after(step.elapsed())).await;
     }
 }
 

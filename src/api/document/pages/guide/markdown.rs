@@ -47,41 +47,19 @@ pub fn render(text: &str, resolve: impl Fn(Target) -> Option<String>) -> Rendere
                 }
                 events.push(event);
             }
-            Event::Start(Tag::Link {
-                link_type,
-                dest_url,
-                title,
-                id,
-            }) => {
-                let url = resolve(Target::Link(&dest_url));
+            Event::Start(Tag::Link { ref dest_url, .. }) => {
+                let url = resolve(Target::Link(dest_url));
                 links_kept.push(url.is_some());
-                events.extend(url.map(|url| {
-                    Event::Start(Tag::Link {
-                        link_type,
-                        dest_url: url.into(),
-                        title,
-                        id,
-                    })
-                }));
+                events.extend(url.map(|url| with_url(event, url)));
             }
             Event::End(TagEnd::Link) => {
                 if links_kept.pop() == Some(true) {
                     events.push(event);
                 }
             }
-            Event::Start(Tag::Image {
-                link_type,
-                dest_url,
-                title,
-                id,
-            }) => {
-                let url = resolve(Target::Image(&dest_url)).unwrap_or_default();
-                events.push(Event::Start(Tag::Image {
-                    link_type,
-                    dest_url: url.into(),
-                    title,
-                    id,
-                }));
+            Event::Start(Tag::Image { ref dest_url, .. }) => {
+                let url = resolve(Target::Image(dest_url)).unwrap_or_default();
+                events.push(with_url(event, url));
             }
             // Wide tables scroll by themselves, so that the page does not.
             Event::Start(Tag::Table(_)) => {
@@ -101,6 +79,14 @@ pub fn render(text: &str, resolve: impl Fn(Target) -> Option<String>) -> Rendere
         title: title.unwrap_or_default(),
         html: with_classes(&rendered),
     }
+}
+
+/// Returns the start of a link or an image with another address.
+fn with_url(mut event: Event<'_>, url: String) -> Event<'_> {
+    if let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = &mut event {
+        *dest_url = url.into();
+    }
+    event
 }
 
 fn plain_text(events: &[Event]) -> String {
