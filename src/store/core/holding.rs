@@ -7,9 +7,9 @@ use crate::store::Store;
 
 /// Shortest pause between two background transactions.
 const BREATH: Duration = Duration::from_millis(50);
-/// Pause after a background transaction on SQLite in times of its duration: nine tenths of the writer's time remain for
-/// others.
-const SHARE: u32 = 9;
+/// Pause after a background transaction on SQLite, in times of its duration. Fifteen sixteenths of the writer's time remain
+/// for others.
+const SHARE: u32 = 15;
 
 impl Store {
     /// Returns the target duration of a background transaction. An SQLite file has one writer, which everyone else
@@ -17,7 +17,7 @@ impl Store {
     pub fn hold_aim(&self) -> Duration {
         match self.is_shared() {
             true => Duration::from_secs(1),
-            false => Duration::from_millis(15),
+            false => Duration::from_millis(10),
         }
     }
 
