@@ -38,7 +38,8 @@ struct NewTenantBody {
     /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
     /// Time for which the tenant's uplinks are kept, in days from their arrival. Omitted or null to use the hub's setting
-    /// `uplink_keep_days`. Rows of data tables have a retention of their own.
+    /// `uplink_keep_days`. On PostgreSQL, uplinks may be kept up to a thirteenth longer, and at least up to a day. Rows
+    /// of data tables have a retention of their own.
     retention_days: Option<RetentionDays>,
     /// First administrator of the tenant.
     administrator: Administrator,
@@ -69,7 +70,8 @@ struct TenantUpdate {
     /// Name of the tenant, unique in the installation. Must not contain control characters.
     name: Name,
     /// Time for which the tenant's uplinks are kept, in days from their arrival. The hub deletes older uplinks in the
-    /// background. Omitted or null to use the hub's setting `uplink_keep_days`.
+    /// background, on PostgreSQL up to a thirteenth of this time later, and at least up to a day. Omitted or null to use
+    /// the hub's setting `uplink_keep_days`.
     retention_days: Option<RetentionDays>,
 }
 
