@@ -16,7 +16,7 @@ import sys
 from schemas import Schemas
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-# How a parameter is written, with what holds when nothing is said.
+# Style of a parameter, with the defaults.
 STYLES = {"query": "form", "cookie": "form", "path": "simple", "header": "simple"}
 
 
@@ -45,7 +45,7 @@ class Comparison:
         return self.found
 
     def messages(self, old, new):
-        """What the hub sends to receivers: to them, its requests are what answers are to a client."""
+        """Requests that the hub sends to receivers: to them, its requests are what answers are to a client."""
         for name, item in old.items():
             where = f"message {name}"
             if name not in new:
@@ -137,7 +137,7 @@ class Comparison:
                 self.value(where, direction, content, new["content"][media_type])
 
     def value(self, where, direction, old, new):
-        """What has a schema, or a `content` with one, as a parameter may."""
+        """The schema, or that of the `content`, as a parameter may."""
         if "content" in old or "content" in new:
             return self.contents(where, direction, old, new)
         for path, what in self.schemas.breaks(direction, old.get("schema", {}), new.get("schema", {})):

@@ -1,9 +1,9 @@
-"""What the cases that no generator makes have in common."""
+"""Parts of the cases that no generator makes."""
 
 import json
 import types
 
-# What the seed's makers make, by the path below which it lives, with what there is to read below each.
+# Resources that the seed's makers make, by the path below which they live, with the lists below each.
 RESOURCES = {
     "network-connections": ["events", "unknown-devices"],
     "drivers": ["versions", "usage", "export"],
@@ -23,7 +23,7 @@ def path_to(resource, parameters):
 
 
 def problem(answer, statuses):
-    """What the contract has against an answer, or nothing."""
+    """The rule that an answer breaks, or nothing."""
     if answer.status not in statuses:
         return f"answered {answer.status}, not {' or '.join(map(str, statuses))}"
     if not answer.headers.get("X-Request-Id"):
@@ -110,7 +110,7 @@ def filled(template, parameters):
 def update_of(document, operation, answer, maker, resource):
     """A body that changes what was read: all that may be changed, with a new name or text."""
     members, made = members_of(document, operation), maker.body(resource)
-    # Where an answer says less than a request must, as it does of credentials, the maker knows.
+    # An answer says less than a request must, as it does of credentials: the maker knows.
     body = {name: made.get(name, value) for name, value in answer.json.items() if name in members and value is not None}
     if "digest" in members:
         # A tag is changed by pointing it elsewhere.

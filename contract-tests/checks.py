@@ -1,4 +1,4 @@
-"""What the contract demands of every answer, beyond what schemathesis checks itself."""
+"""Demands of the contract on every answer, beyond what schemathesis checks itself."""
 
 import os
 import pathlib
@@ -26,7 +26,7 @@ def header(response, name):
 
 
 def broken_error_object(response):
-    """What is wrong with an error's body, or nothing."""
+    """The fault of an error's body, or nothing."""
     if not (header(response, "content-type") or "").startswith("application/json"):
         return f"its type is {header(response, 'content-type')}"
     try:
@@ -62,7 +62,7 @@ def error_object(ctx, response, case):
             fail(case, "Not the contract's error object", f"The body of a {response.status_code}: {problem}")
 
 
-# Where the Rust tests keep the reasons that they receive, too: scripts/check-reasons reads both.
+# The Rust tests keep the reasons that they receive there, too: scripts/check-reasons reads both.
 REASONS = pathlib.Path(os.environ["HUB"]).resolve().parent.parent / "tmp/reasons"
 RECEIVED = set()
 

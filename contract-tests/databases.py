@@ -1,4 +1,4 @@
-"""What a hub can keep its data in, as the settings that choose it."""
+"""Databases of a hub, as the settings that choose them."""
 
 import contextlib
 import itertools

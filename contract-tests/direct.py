@@ -79,7 +79,7 @@ def refused(hub, token, path, body, headers=None):
 
 
 def deletions(cases, client, maker):
-    """What was deleted is not there any more, for whatever looks at it."""
+    """A deleted resource is not there any more, for any operation."""
     for resource in RESOURCES:
         path = path_to(resource, maker.path_parameters(resource))
         below = [path] + [f"{path}/{name}" for name in RESOURCES[resource]]
@@ -107,7 +107,7 @@ def strangers(cases, owner, stranger, maker):
 
 
 def refused_below(cases, stranger, viewer, maker):
-    """What hangs from a resource and has no ETag is not taken away by others either."""
+    """Parts of a resource without an ETag are not taken away by others either."""
     driver, device = maker.path_parameters("drivers"), maker.path_parameters("devices")
     for path in (f"{path_to('drivers', driver)}/tags/{driver['tag']}", f"{path_to('devices', device)}/labels/{LABEL}"):
         cases.check(f"another tenant's DELETE {path}", problem(stranger.call("DELETE", path), [404]))

@@ -36,7 +36,7 @@ def foreign_refusal(owner, request, answer):
 
 
 def without(header):
-    """What the hub would do if it never looked at a header."""
+    """A hub that never looks at a header."""
     def change(request, state):
         request.headers = {name: value for name, value in request.headers.items() if name != header}
     return Before(change)

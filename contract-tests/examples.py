@@ -96,7 +96,7 @@ def count_forms(document, schema, values, counts, depth=0):
 
 
 def lacking(document):
-    """What has no example or code sample although it should have one."""
+    """Places without the example or code sample that they should have."""
     counts = collections.Counter()
     for path, item in document["paths"].items():
         for method, operation in item.items():
@@ -109,7 +109,7 @@ def lacking(document):
 
 
 def problems(document):
-    """What is wrong, and how many examples there are."""
+    """The faults, and the number of examples."""
     found, count = list(lacking(document)), 0
     sent, received, format_checker = validators(document)
     components = close(document["components"])

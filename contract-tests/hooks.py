@@ -1,4 +1,4 @@
-"""What schemathesis cannot know by itself: who calls, which resources exist, and what our contract
+"""Knowledge that schemathesis lacks: who calls, which resources exist, and what our contract
 demands beyond the document.
 
 contract-tests/run starts the hub, seeds it and tells the rest: see state.py. What is demanded of the
@@ -67,7 +67,7 @@ class IngestKey(Session):
 # --- Bodies that are no JSON ----------------------------------------------------------------------
 
 
-# What stands before an archive in a body: schemathesis takes bytes for a fault, so they travel as text.
+# Prefix of an archive in a body: schemathesis takes bytes for a fault, so they travel as text.
 PACKED = "archive in base64:"
 
 
@@ -102,7 +102,7 @@ def choice(case, what):
 
 
 def happens(chance, case, share):
-    """Whether something is done in this share of the cases; in scenarios it always is."""
+    """True if something is done in this share of the cases; in scenarios it always is."""
     return is_stateful(case) or chance.random() < share
 
 
@@ -118,7 +118,7 @@ def is_positive(case, location):
 
 
 def is_linked(case):
-    """Whether earlier answers gave all of the path's values."""
+    """True if earlier answers gave all of the path's values."""
     if case.meta is None:
         return False
     known = {draw.parameter_name for draw in case.meta.pool_draws if draw.location == "path"}
@@ -128,7 +128,7 @@ def is_linked(case):
 
 
 def is_one_of(case, resource, name):
-    """Whether the path leads to one of the set `name`."""
+    """True if the path leads to one of the set `name`."""
     wanted = {key: str(value) for key, value in case.path_parameters.items()}
     return any(wanted.items() <= {k: str(v) for k, v in one.items()}.items() for one in STATE["sets"][name][resource])
 
@@ -162,7 +162,7 @@ def put_existing_body(case):
             case.body = f"id\n{name}\n" if is_csv else json.dumps({"id": name}) + "\n"
         return
     if operation_id(case.operation) == "import_driver" and is_positive(case, ParameterLocation.BODY):
-        # Where a body is left out on purpose, it stays out.
+        # A body that is left out on purpose stays out.
         if isinstance(case.body, str) and happens(choice(case, "body"), case, 0.5):
             case.body = PACKED + base64.b64encode(VICTIMS.body("driver-imports")).decode()
         return
@@ -208,7 +208,7 @@ def put_existing_body(case):
             connection["network_connection_id"] = chance.choice(STATE["sets"]["kept"]["network-connections"])["id"]
             connection["network_device_id"] = f"{next(NUMBERS):016X}"
     if operation == "create_device_bulk_change":
-        # What is kept or changed must stay.
+        # Kept and changed resources must stay.
         case.body["selector"] = "none-has-this-label"
     elif "selector" in case.body:
         case.body["selector"] = chance.choice(["site=berlin", "site=berlin, !retired", "a or (b and not c)"])
@@ -366,7 +366,7 @@ def is_listed(operation, error):
 
 
 def is_permitted_null(case, failure):
-    """Whether null was sent where the document permits it beside an enum, which the generator forgets
+    """True if null was sent where the document permits it beside an enum, which the generator forgets
     below a union."""
     path = re.search(r"in body - ([^:\n]+): [Ii]ncorrect type$", failure.message)
     value = case.body

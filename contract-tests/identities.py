@@ -28,12 +28,12 @@ def segments(operation):
 
 
 def is_own(operation):
-    """Whether everybody has one of it: the session, the account, and keys for the stream of events."""
+    """True if everybody has one of it: the session, the account, and keys for the stream of events."""
     return segments(operation)[0] == "auth" or segments(operation)[:2] in (["users", "me"], ["events", "stream-key"])
 
 
 def refusals(operation, method):
-    """Who must be refused, and with which status."""
+    """The callers that must be refused, and the status."""
     resource = segments(operation)[0]
     # Tenants belong to the installation: their administrators may not even ask.
     if resource == "tenants":
@@ -81,7 +81,7 @@ def is_followed(label):
 
 
 def methods_after(operation, method):
-    """What others try where a request succeeded; what it deleted is gone, so a deletion is tried where
+    """Requests of others where one succeeded; what it deleted is gone, so a deletion is tried where
     something was read."""
     if method in ("GET", "POST", "PUT"):
         yield method

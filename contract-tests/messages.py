@@ -35,7 +35,7 @@ class Messages:
         self.headers = {parameter["name"].lower() for parameter in parameters if parameter.get("required")}
 
     def problem(self, message):
-        """What is wrong with a message, or nothing."""
+        """The fault of a message, or nothing."""
         missing = self.headers - set(message["headers"])
         if missing:
             return f"it has no header {', '.join(sorted(missing))}"

@@ -6,7 +6,7 @@ KEPT = ("Location", "ETag", "Content-Type")
 
 
 def other_than(answer, first):
-    """What differs between a replay and its first answer, or nothing."""
+    """The difference between a replay and its first answer, or nothing."""
     if answer.status != first.status:
         return f"answered {answer.status}, not {first.status}: {answer.body[:80]!r}"
     if answer.body != first.body:
@@ -62,6 +62,6 @@ def run(cases, client, stranger, maker, document):
             first = told_twice(cases, client, request, key)
             if (request.path, request.body) != (other.path, other.body):
                 told_otherwise(cases, client, request, other, key)
-            # What an import makes stays, and must not look like the owner's.
+            # Results of an import stay, and must not look like the owner's.
             body = maker.body(request.resource) if request.resource == "device-imports" else request.body
             by_someone_else(cases, stranger, request, body, key, first)

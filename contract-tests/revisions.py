@@ -14,7 +14,7 @@ def etag_of(answer):
 
 
 def is_same(before, after):
-    """What is wrong with the second of two answers that must be the same, or nothing."""
+    """The fault of the second of two answers that must be the same, or nothing."""
     if (after.status, etag_of(after), after.body) == (before.status, etag_of(before), before.body):
         return None
     return f"was {before.status} {etag_of(before)} {before.body[:60]!r}, is {after.status} {etag_of(after)} {after.body[:60]!r}"

@@ -74,7 +74,7 @@ class Document:
         return whole
 
     def forms(self, schema):
-        """What the schema may be: the forms of a union by what tells them apart, or itself alone."""
+        """The forms of a schema: the forms of a union by what tells them apart, or itself alone."""
         flat = self.flat(schema)
         union = flat.get("oneOf") or flat.get("anyOf")
         if not union:
@@ -179,7 +179,7 @@ class Schemas:
 
     def properties(self, direction, old, new, path, active):
         is_request = direction == "request"
-        # What the server alone says is no part of a request, and what it never tells none of an answer.
+        # Read-only members are no part of a request, and write-only ones none of an answer.
         unseen = "readOnly" if is_request else "writeOnly"
         olds, news = (
             {name: schema for name, schema in one.get("properties", {}).items() if not document.flat(schema).get(unseen)}
@@ -249,7 +249,7 @@ def misfits(old, new, inner, outer):
     for keyword in MAXIMA:
         if inner.get(keyword, math.inf) > outer.get(keyword, math.inf):
             yield keyword, old.get(keyword, "none"), new.get(keyword, "none")
-    # Whether one pattern takes all that another does is not worth deciding: any other one counts.
+    # Deciding if one pattern takes all that another does is not worth it: any other one counts.
     for keyword in ("pattern", "not"):
         if keyword == "pattern" and takes_format(inner, outer):
             continue
@@ -266,7 +266,7 @@ def misfits(old, new, inner, outer):
 
 
 def takes_format(inner, outer):
-    """Whether a pattern without a format takes what a format without a pattern took."""
+    """True if a pattern without a format takes what a format without a pattern took."""
     texts = OF_FORMATS.get(inner.get("format"))
     if not texts or "pattern" in inner or "format" in outer or "pattern" not in outer:
         return False

@@ -31,7 +31,7 @@ HTTP = {
 LABEL = "site=berlin"
 SPAN = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
 PAYLOAD = "0175640367fa0004687f"
-# What each kind of connection takes.
+# Settings of each kind of connection.
 MESSAGES = {
     "the_things_stack": uplink("ttn_v3_milesight_am102.json"),
     "http": uplink("chirpstack_v4_milesight_am102.json"),
@@ -61,7 +61,7 @@ def archive(author, name, tags):
 
 
 def trial(driver):
-    """What tries a driver."""
+    """A request that tries a driver."""
     return {"driver": f"{driver['author']}/{driver['name']}:{driver['tag']}", "payload_hex": PAYLOAD, "f_port": 85}
 
 
@@ -76,7 +76,7 @@ class Maker:
         return f"{self.prefix}-{next(self.numbers)}"
 
     def body(self, resource):
-        """What makes a new resource below the path segment `resource`, by itself."""
+        """The body that makes a new resource below the path segment `resource`, by itself."""
         if resource == "driver-trials":
             return trial(self.driver())
         name = self.name()
@@ -98,7 +98,7 @@ class Maker:
         }[resource]
 
     def body_below(self, template):
-        """What is posted below a resource, by the last segment of its path; nothing where that is no JSON."""
+        """The body that is posted below a resource, by the last segment of its path; nothing where that is no JSON."""
         return {
             "adopt": {"id": self.name()},
             "labels": {"labels": ["floor=2"]},

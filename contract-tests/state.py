@@ -1,4 +1,4 @@
-"""What suite.py tells the hooks by a file, and what they tell it."""
+"""State that suite.py and the hooks share by files."""
 
 import atexit
 import collections
@@ -10,7 +10,7 @@ import types
 STATE = json.loads(pathlib.Path(os.environ["CONTRACT_STATE"]).read_text())
 HUB = types.SimpleNamespace(port=STATE["port"], certificate=pathlib.Path(STATE["certificate"]))
 
-# How often each operation answered with each status, and how many requests there were of each kind.
+# Number of times that each operation answered with each status, and how many requests there were of each kind.
 SEEN = collections.defaultdict(collections.Counter)
 
 

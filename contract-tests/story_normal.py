@@ -46,7 +46,7 @@ def written(time):
 
 class Normal:
     def __init__(self, names):
-        # What stands for what, such as a local address for a public name.
+        # Replacements, such as a local address for a public name.
         self.names = dict(names)
         self.marks, self.times, self.uuids = [], {}, {}
 

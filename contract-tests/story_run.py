@@ -9,7 +9,7 @@ import story_steps
 from hub import PASSWORD, Client, Failure, until
 from story_normal import Normal
 
-# What the examples call the hub of the story.
+# Name of the story's hub in the examples.
 PUBLIC_URL = "https://hub.nordlicht.example"
 CREDENTIALS = {"session": "THINGSHUB_TOKEN", "ingest": "THINGSHUB_INGEST_KEY"}
 SETTLES_IN_S = 20
@@ -76,7 +76,7 @@ BINARY = {"application/octet-stream", "application/vnd.apache.parquet"}
 
 
 def read(answer):
-    """What an answer holds."""
+    """The content of an answer."""
     media_type = answer.headers.get_content_type()
     if media_type == "application/json":
         return answer.json
@@ -201,7 +201,7 @@ class Story:
         return {name: value for name, value in shown.items() if value is not None and (name == "body" or value != {})}
 
     def differences(self, filled, shown):
-        """What a request shows, with what is sent in its place."""
+        """The request as the document shows it, with what is sent in its place."""
         found = {}
 
         def compare(real, seen):

@@ -134,7 +134,7 @@ class TypeScript:
 
 @contextlib.contextmanager
 def sender(language, hub, document, folder):
-    """What sends a request of the story by a sample in the language; nothing without a language."""
+    """The program that sends a request of the story by a sample in the language; nothing without a language."""
     if language is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""What stands in for servers that the story's hub calls, and the certificate that some requests need."""
+"""Stand-ins for servers that the story's hub calls, and the certificate that some requests need."""
 
 import json
 import pathlib
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 # The servers that the hub calls: each has a stand-in of its own. Whatever else the requests name is switched off.
 PUBLIC_NAMES = ["https://hooks.nordlicht.example", "https://eu1.cloud.thethings.network", "https://eu1.loriot.io"]
 
-# What The Things Stack answers to whoever asks what an API key may do.
+# Answer of The Things Stack to a question about the rights of an API key.
 RIGHTS = {"api_key": {"api_key": {"rights": ["RIGHT_APPLICATION_TRAFFIC_DOWN_WRITE"]}}}
 
 CERTIFICATE_SHOWN = "-----BEGIN CERTIFICATE-----\n(the certificate, in PEM)\n-----END CERTIFICATE-----\n"

@@ -47,7 +47,7 @@ class Step:
     text: str | None = None
     file: str | None = None
     media_type: str | None = None
-    # What to show in place of bytes.
+    # Text to show in place of bytes.
     shown: str | None = None
     save_as: str | None = None
     keep: str | None = None
@@ -86,7 +86,7 @@ def member(value, path):
 
 
 class Values:
-    """What placeholders stand for."""
+    """Values of placeholders."""
 
     def __init__(self, made):
         self.kept = dict(made)

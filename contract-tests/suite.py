@@ -146,5 +146,5 @@ def whole(seed_number, examples, database):
         problems.append(f"the scenarios ended after {scenarios['requests']} requests")
     print(f"requests: {singles['requests']} single ones, {scenarios['requests']} in scenarios; "
           f"{others['requests']} repeated as somebody else")
-    # What others try repeats cases; it is none of its own.
+    # Requests of others repeat cases; they are none of their own.
     return problems, cases.passed + len(cases.failures) + singles["requests"] + scenarios["requests"]

@@ -156,7 +156,7 @@ def parameter(name="p", place="query", schema=TEXT, **rest):
 
 REQUIRED = parameter(required=True)
 OPERATIONS = {
-    # What changed: the old operation, the new one, and what is said of the way there and of the way back.
+    # Changes: the old operation, the new one, and what is said of the way there and of the way back.
     "a parameter": ({"parameters": [parameter()]}, {}, ["parameter p (query): was removed"], []),
     "a required parameter": ({}, {"parameters": [REQUIRED]}, ["p (query): is new and required"], ["p (query): was removed"]),
     "an optional parameter required": ({"parameters": [parameter()]}, {"parameters": [REQUIRED]}, ["p (query): is required now"], []),

@@ -48,7 +48,7 @@ def test_identifiers_are_numbered_as_they_come(normal):
     shown = normal.value([SECOND, FIRST, SECOND])
     assert shown[0] == shown[2] != shown[1]
     assert shown[0].endswith("000000000001") and shown[1].endswith("000000000002")
-    # Those of network servers are of other versions and stay.
+    # Samples of network servers are of other versions and stay.
     assert normal.text("57433366-50a6-4dc2-8145-2df1bbc70d9e") == "57433366-50a6-4dc2-8145-2df1bbc70d9e"
 
 

@@ -25,7 +25,7 @@ PASSWORD = "correct horse battery staple"
 
 
 class Failure(Exception):
-    """What a person should read; no traceback helps."""
+    """A message for a person; no traceback helps."""
 
 
 def until(what, seconds, condition, between=0.02):
@@ -130,7 +130,7 @@ class Hub(Process):
             raise Failure(f"the hub ended with status {self.child.returncode}")
 
     def complaints(self):
-        """What the log says that somebody must look into."""
+        """Lines of the log that somebody must look into."""
         lines = self.log.read_text(errors="replace").splitlines()
         return [line for line in lines if " ERROR " in line or "panicked" in line]
 
@@ -192,7 +192,7 @@ class Client:
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
             body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        # What a server has to say before it is asked is that it has closed an idle connection.
+        # A server that says something before it is asked has closed an idle connection.
         if self.connection and select.select([self.connection.sock], [], [], 0)[0]:
             self.connection = None
         self.connection = self.connection or self.connect()

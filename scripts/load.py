@@ -21,7 +21,7 @@ from hub import ROOT, Client, Failure, Process, until
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 # Whole ones: wrk takes no others.
 SECONDS = max(1, round(float(os.environ.get("BENCH_SECONDS", "6"))))
-# How long what is queued may take to arrive after a round.
+# Time within which queued messages must arrive after a round.
 DRAIN_SECONDS = int(os.environ.get("BENCH_DRAIN_SECONDS", "120"))
 PROGRAM = pathlib.Path(
     os.environ.get("HUB") or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/thingshub"
@@ -68,7 +68,7 @@ class Receiver(Process):
 
 
 class Traffic:
-    """What wrk made, what was answered, and how fast."""
+    """Requests of wrk, their answers, and the rate."""
 
     def __init__(self, made, answered, rate, p50_ms, p99_ms):
         self.made, self.answered = int(made), int(answered)
@@ -99,7 +99,7 @@ def query(hub, statement):
 
 
 def stored(hub):
-    """How many uplinks, rows of data tables and deliveries there are, all at the same moment."""
+    """Numbers of uplinks, rows of data tables and deliveries, all at the same moment."""
     counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in ("uplinks", "data_table_rows", "deliveries"))
     return dict(zip(("uplinks", "rows", "deliveries"), query(hub, f"SELECT {counts}"), strict=True))
 

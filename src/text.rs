@@ -29,7 +29,7 @@ pub trait Kind: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// same way, with and without knowledge of Unicode: `\x00` and not `\u0000`, no look-around, no `\p`, and no
     /// classes that tell characters beyond ASCII apart.
     const PATTERN: &'static str;
-    /// What the pattern cannot express of the rule.
+    /// Precision of the pattern compared with the rule.
     const PRECISION: Precision = Precision::Exact;
     /// A good value, for the document.
     const EXAMPLE: &'static str;
@@ -37,7 +37,7 @@ pub trait Kind: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     fn admits(text: &str) -> bool;
 }
 
-/// How much of a rule its pattern expresses. No pattern excludes a text that the server accepts.
+/// Precision with which a pattern expresses a rule. No pattern excludes a text that the server accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Precision {
     /// All of it.

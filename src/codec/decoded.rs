@@ -1,4 +1,4 @@
-//! What is recorded of a run of a driver: fields, updates, state, and the events that tell of failures, warnings and
+//! Recorded result of a run of a driver: fields, updates, state, and the events that tell of failures, warnings and
 //! log lines. None of it has a NUL, which PostgreSQL cannot store.
 
 use serde_json::{Map, Value, json};

@@ -45,6 +45,14 @@ impl Encoded {
     }
 }
 
+/// Outcome of encoding values.
+pub enum Encoding {
+    /// The driver has encoded them.
+    Done(Encoded),
+    /// They could not be encoded.
+    Impossible(NotEncoded),
+}
+
 /// Reason why values could not be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotEncoded {
@@ -70,13 +78,13 @@ impl Codec {
         })
     }
 
-    /// Encodes values with a driver. The outer error means that the driver could not be called.
+    /// Encodes values with a driver. An error means that the driver could not be called.
     pub async fn encode(
         &self,
         scope: &Scope,
         reference: Option<&str>,
         values: Values<'_>,
-    ) -> Result<Result<Encoded, NotEncoded>> {
+    ) -> Result<Encoding> {
         let route = self.driver(scope, reference).await?;
         let called = match (route.decoding(), reference) {
             (Some(Decoding::BuiltIn(driver)), _) => driver
@@ -92,16 +100,19 @@ impl Codec {
             }
             (None, Some(reference)) => {
                 let text = format!("there is no driver {reference}");
-                return Ok(Err(NotEncoded::NoEncoder(text)));
+                return Ok(Encoding::Impossible(NotEncoded::NoEncoder(text)));
             }
             (None, None) => {
                 let text = "the device has no driver".to_owned();
-                return Ok(Err(NotEncoded::NoEncoder(text)));
+                return Ok(Encoding::Impossible(NotEncoded::NoEncoder(text)));
             }
         };
         match called {
-            Ok((function, result)) => Ok(read(function, &result).map_err(NotEncoded::Refused)),
-            Err(error) => refusal(error).map(Err),
+            Ok((function, result)) => Ok(match read(function, &result) {
+                Ok(encoded) => Encoding::Done(encoded),
+                Err(why) => Encoding::Impossible(NotEncoded::Refused(why)),
+            }),
+            Err(error) => refusal(error).map(Encoding::Impossible),
         }
     }
 }

@@ -98,7 +98,7 @@ impl Reason {
         self.meaning().status
     }
 
-    /// What it means, in one sentence for the developer of a client.
+    /// Meaning, in one sentence for the developer of a client.
     pub const fn cause(self) -> &'static str {
         self.meaning().cause
     }

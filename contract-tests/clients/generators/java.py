@@ -2,7 +2,7 @@
 
 from generators.tools import GENERATED, HERE, VENV, Failure, OpenapiGenerator, command
 
-# What the client is compiled against. The generator's own archive has Jackson with its module for times, and
+# Archives that the client is compiled against. The generator's own archive has Jackson with its module for times, and
 # the annotations for null; no package has the module for optional values, so that its interface is here.
 PACKAGED = [
     "/usr/share/java/geronimo-annotation-1.3-spec.jar",

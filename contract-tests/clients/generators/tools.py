@@ -1,4 +1,4 @@
-"""What all generators share: where things are, how a step runs, and what a client is."""
+"""Parts that all generators share: where things are, how a step runs, and what a client is."""
 
 import os
 import pathlib

@@ -33,7 +33,7 @@ def refused(what: str, status: int, call: Callable[[], Any], text: str) -> None:
 
 @dataclass
 class Kind:
-    """What there is to do with one kind of resource; the id is the arguments of `get` and `delete`."""
+    """The operations of one kind of resource; the id is the arguments of `get` and `delete`."""
 
     name: str
     create: Callable[[int], Any]

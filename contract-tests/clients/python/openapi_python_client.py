@@ -47,7 +47,7 @@ class Page(Protocol[Item]):
 
 @dataclass
 class Kind(Generic[Item, Id]):
-    """What there is to do with one kind of resource."""
+    """The operations of one kind of resource."""
 
     name: str
     create: Callable[[int], Id]

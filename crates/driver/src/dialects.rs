@@ -1,12 +1,12 @@
 //! The functions by which hosts know a driver.
 
-/// Those that decode an uplink, the preferred one first.
+/// Functions that decode an uplink, the preferred one first.
 pub const DECODERS: [&str; 4] = ["decodeUplink", "decode", "Decoder", "Decode"];
 
-/// Those that encode a downlink, the preferred one first.
+/// Functions that encode a downlink, the preferred one first.
 pub const ENCODERS: [&str; 4] = ["encodeDownlink", "encode", "Encoder", "Encode"];
 
-/// Those of TS013, which wrap what they give: `{data, warnings, errors}`.
+/// Functions of TS013, which wrap their result: `{data, warnings, errors}`.
 const TS013: [&str; 4] = [
     "decodeUplink",
     "encodeDownlink",

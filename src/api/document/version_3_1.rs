@@ -121,7 +121,7 @@ enum Kind {
     Schema,
 }
 
-/// What a member contains.
+/// Content of a member.
 enum Content {
     One(Kind),
     List(Kind),

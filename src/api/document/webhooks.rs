@@ -47,7 +47,7 @@ fn complete(name: &str, operation: &mut Value) {
     let reference =
         |place: &str, name: &str| json!({"$ref": format!("#/components/{place}/{name}")});
     operation["operationId"] = format!("receive_{name}").into();
-    // How the hub authenticates is a setting of each integration.
+    // The hub's authentication is a setting of each integration.
     operation["security"] = json!([]);
     operation["parameters"] = PARAMETERS
         .iter()

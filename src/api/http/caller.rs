@@ -27,7 +27,7 @@ pub struct Authenticated {
     pub caller: Arc<hub::Caller>,
     /// The token itself, which is needed to end its session; empty if a stream key stands for it.
     pub token: String,
-    /// What authenticates the caller: the token, or what the stream key stands for.
+    /// Credential of the caller: the token, or the one for which the stream key was made.
     pub credential: Credential,
 }
 

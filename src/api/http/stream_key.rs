@@ -15,7 +15,7 @@ use super::caller::Caller;
 )]
 pub struct StreamKey(pub ApiKey);
 
-/// Who wants to follow a stream.
+/// Caller that wants to follow a stream.
 #[derive(SecurityScheme)]
 pub enum Follower {
     Caller(Caller),

@@ -70,8 +70,8 @@ enum Auth {
     OAuth2(super::oauth2::Settings),
 }
 
-/// Validates the TLS settings with these credentials. The inner error names the field and the rule.
-pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), String>> {
+/// Validates the TLS settings with these credentials. The error names the field and the rule.
+pub fn check(settings: &Value, credentials: &Credentials) -> Result<()> {
     let settings = Settings::deserialize(settings).map_err(Error::internal)?;
     let of_auth = match &settings.auth {
         Some(Auth::OAuth2(settings)) => settings.tls.as_ref(),
@@ -83,10 +83,10 @@ pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), S
     ] {
         let Some(tls) = tls else { continue };
         if let Err(broken) = tls.with(credentials.get(key)).check() {
-            return Ok(Err(format!("{place}.{broken}")));
+            return Err(Error::broken(format!("{place}.{broken}")));
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Returns the client for a server, with its own TLS settings if there are any.

@@ -31,12 +31,12 @@ pub struct MqttSettings {
     pub retain: bool,
 }
 
-/// Validates the broker settings with these credentials. The inner error names the field and the rule.
-pub fn check(settings: &Value, credentials: &Credentials) -> Result<Result<(), String>> {
+/// Validates the broker settings with these credentials. The error names the field and the rule.
+pub fn check(settings: &Value, credentials: &Credentials) -> Result<()> {
     let settings = MqttSettings::deserialize(settings).map_err(Error::internal)?;
     let credentials = BrokerCredentials::read(|name| credentials.get(name));
     let checked = settings.broker.check(&credentials);
-    Ok(checked.map_err(|broken| format!("target.broker.{broken}")))
+    checked.map_err(|broken| Error::broken(format!("target.broker.{broken}")))
 }
 
 /// A topic of an MQTT broker.

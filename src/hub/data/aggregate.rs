@@ -42,7 +42,7 @@ const BASES_MAX: u64 = 200_000;
 /// Number of buckets if the client names neither their length nor their number.
 pub const POINTS_DEFAULT: usize = 500;
 
-/// What one item of the answer is for.
+/// Group to which one item of the answer belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupBy {
     /// All devices together.
@@ -68,7 +68,7 @@ pub struct Aggregation {
     pub functions: Vec<Function>,
     /// Time zone of the buckets.
     pub zone: Tz,
-    /// What one item of the answer is for.
+    /// Group to which one item of the answer belongs.
     pub group_by: GroupBy,
     /// True for items of buckets without numbers.
     pub fills: bool,

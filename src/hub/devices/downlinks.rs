@@ -8,7 +8,7 @@ use crate::{
     clock::Time,
     codec::{
         Codec,
-        encode::{Encoded, NotEncoded, Values},
+        encode::{Encoded, Encoding, NotEncoded, Values},
     },
     downlink::transport,
     driver::schema::{Column, ColumnKind, Schema},
@@ -120,13 +120,16 @@ impl Hub {
             Content::Payload(payload) => (Encoded::bare(payload.clone()), None),
             Content::Values(values) => {
                 let encoded = encode(scope, codec, &device, values, request.f_port).await?;
-                let encoded = encoded.map_err(|why| {
-                    let reason = match &why {
-                        NotEncoded::NoEncoder(_) => Reason::WrongState,
-                        NotEncoded::Refused(_) => Reason::Invalid,
-                    };
-                    Error::of_field(reason, "values", why)
-                })?;
+                let encoded = match encoded {
+                    Encoding::Done(encoded) => encoded,
+                    Encoding::Impossible(why) => {
+                        let reason = match &why {
+                            NotEncoded::NoEncoder(_) => Reason::WrongState,
+                            NotEncoded::Refused(_) => Reason::Invalid,
+                        };
+                        return Err(Error::of_field(reason, "values", why));
+                    }
+                };
                 (encoded, Some(Value::Object(values.clone())))
             }
         };
@@ -247,9 +250,9 @@ async fn transfer(
         None => desired.clone(),
     };
     let encoded = match encode(scope, codec, device, &values, None).await? {
-        Ok(encoded) => encoded,
-        Err(NotEncoded::NoEncoder(why)) => return Ok(not_sent(&why)),
-        Err(NotEncoded::Refused(why)) => {
+        Encoding::Done(encoded) => encoded,
+        Encoding::Impossible(NotEncoded::NoEncoder(why)) => return Ok(not_sent(&why)),
+        Encoding::Impossible(NotEncoded::Refused(why)) => {
             let rule = format!("the driver cannot encode it: {why}");
             return Err(Error::field("desired", rule));
         }
@@ -362,20 +365,19 @@ async fn encode(
     device: &Device,
     values: &Map<String, Value>,
     f_port: Option<u8>,
-) -> Result<Result<Encoded, NotEncoded>> {
+) -> Result<Encoding> {
     let driver = device.provisioned.driver.as_deref();
     let values = Values {
         data: values,
         reported: &device.state.reported,
         f_port,
     };
-    let encoded = codec.encode(scope, driver, values).await?;
-    Ok(
-        encoded.and_then(|encoded| match encoded.payload.is_empty() {
-            true => Err(NotEncoded::Refused("it returned no bytes".to_owned())),
-            false => Ok(encoded),
-        }),
-    )
+    Ok(match codec.encode(scope, driver, values).await? {
+        Encoding::Done(encoded) if encoded.payload.is_empty() => {
+            Encoding::Impossible(NotEncoded::Refused("it returned no bytes".to_owned()))
+        }
+        encoding => encoding,
+    })
 }
 
 /// Combines the parts of a downlink. Values from the client take precedence over those from the driver.

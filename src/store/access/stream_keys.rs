@@ -14,7 +14,7 @@ use crate::{
 /// Maximum number of valid keys of one session or API key.
 const MOST: u64 = 10_000;
 
-/// What authenticates a caller, by the hash under which it is stored.
+/// Credential of a caller, by the hash under which it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
     /// The token of a session.

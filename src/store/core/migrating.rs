@@ -31,11 +31,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Migrations of a database and of this program.
 #[derive(Debug, Default)]
 pub struct State {
-    /// Those of this program that the database has.
+    /// Migrations of this program that the database has.
     pub applied: Vec<String>,
-    /// Those of this program that the database lacks.
+    /// Migrations of this program that the database lacks.
     pub pending: Vec<String>,
-    /// Those of the database that this program does not know, because a newer version has applied them.
+    /// Migrations of the database that this program does not know, because a newer version has applied them.
     pub unknown: Vec<String>,
 }
 

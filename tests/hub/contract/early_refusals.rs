@@ -124,7 +124,7 @@ async fn private_targets_are_refused_when_they_are_stored(database: Database) {
     }
     assert_eq!(hub.list("integrations").await.len(), 1);
     assert_eq!(hub.list("network-connections").await.len(), 2);
-    // What a name stands for is found out when it is used.
+    // A name is resolved when it is used.
     for (number, (_, target)) in targets("nowhere.invalid").into_iter().enumerate() {
         let mut body = integration(&target);
         body["name"] = format!("public {number}").into();

@@ -10,7 +10,7 @@ use crate::support::{
 
 use super::document::document;
 
-/// What the operations that create something are called with: the values in their path, and the body.
+/// Request of an operation that creates something: the values in its path, and the body.
 async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
     let span = json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"});
     match operation {

@@ -1,4 +1,4 @@
-//! What the document and its page say of the messages that receivers get.
+//! The messages that receivers get, as the document and its page describe them.
 
 use std::{
     collections::BTreeSet,

@@ -18,7 +18,7 @@ use crate::support::{
 const PAGES: [&str; 4] = ["/", "/docs", "/docs/reference", "/docs/guide/"];
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// What a page links to or loads, relative to the origin and without what lies elsewhere.
+/// Links and files of a page, relative to the origin and without those elsewhere.
 fn targets(html: &str) -> Vec<String> {
     let attribute = Regex::new(r#"(?:href|src)="([^"]*)""#).unwrap();
     attribute
@@ -102,7 +102,7 @@ async fn pages_run_only_their_own_scripts() {
         assert_eq!(scripts, None, "{path}: default-src is the rule for scripts");
         assert!(!policy.contains("unsafe-eval"), "{path}: {policy}");
         assert!(!inline.is_match(&answer.text), "{path}");
-        // What is linked elsewhere is for people to follow, not loaded.
+        // Links to other places are for people to follow, not loaded.
         assert!(!answer.text.contains("src=\"http"), "{path}");
         assert_eq!(
             answer.headers["x-content-type-options"], "nosniff",

@@ -202,7 +202,7 @@ async fn those_beyond_a_tenants_share_are_refused() {
         let share = bounds("Aggregations at a time")[2];
         let path = format!("data-tables/{table}/rows/aggregate");
         let mut sent: FuturesUnordered<_> = (0..share + 3).map(|_| hub.get(&path)).collect();
-        // Those within the share wait for the lock.
+        // Requests within the share wait for the lock.
         for _ in 0..3 {
             let error = sent.next().await.unwrap().refused(503);
             assert!(

@@ -133,7 +133,7 @@ async fn what_is_there_already_is_not_added_twice(database: Database) {
     // Rows that an older version has written do not name their uplink.
     hub.sql("UPDATE data_table_rows SET uplink_id = NULL").await;
     assert_eq!(filled(&hub, table, &json!({})).await["rows"], 0);
-    // What was deleted comes back.
+    // Deleted rows come back.
     let deleted = hub
         .delete(&format!("data-tables/{table}/rows?to=2026-01-31T11:15:00Z"))
         .await;

@@ -43,7 +43,7 @@ pub struct Broken {
     pub url: String,
     requests: Arc<AtomicUsize>,
     said: Arc<AtomicU64>,
-    /// What is wrong with messages, by the document.
+    /// Faults of messages, by the document.
     wrong: Arc<Mutex<Vec<String>>>,
     server: Option<JoinHandle<()>>,
     // A port that is bound and does not listen refuses, and nobody else gets it.

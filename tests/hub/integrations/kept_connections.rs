@@ -72,7 +72,7 @@ impl Racing {
         Self { url, book, server }
     }
 
-    /// What it has served. Fails if a message is not as the document describes it.
+    /// Requests that it has served. Fails if a message is not as the document describes it.
     fn served(&self) -> Vec<(String, String)> {
         let served = self.book.served.lock().unwrap().clone();
         for (head, body) in &served {

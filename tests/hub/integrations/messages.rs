@@ -24,7 +24,7 @@ const FAILS: &str = "function decode() { throw new Error('no such port') }";
 const SEVERAL_TIMES: &str = "function decode() { return {updates: [
     {timestamp: '2026-01-31T10:00:00Z', values: {t: 1}}, {timestamp: '2026-01-31T12:00:00Z', values: {t: 2}}]}; }";
 
-/// What ChirpStack tells of a device.
+/// Message of ChirpStack about a device.
 async fn chirpstack_tells(hub: &Hub, connection: &Connection, event: &str, message: &Value) {
     let path = format!(
         "network-connections/{}/uplinks?event={event}",

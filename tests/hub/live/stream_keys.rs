@@ -37,7 +37,7 @@ fn query(key: &str, more: &str) -> String {
     format!("stream_key={key}&{more}")
 }
 
-/// What the stream answers to a key at once.
+/// First answer of the stream to a key.
 async fn status(hub: &Hub, key: &str) -> u16 {
     let path = format!("events?{}", query(key, "for_s=0"));
     hub.answer(hub.request(Method::GET, &path)).await.status
@@ -227,7 +227,7 @@ async fn an_expired_key_opens_nothing_and_is_deleted(database: Database) {
     let mut listener = Listener::open_by_key(&hub, &query(&key, "")).await;
     expire_all(&hub).await;
     assert_eq!(status(&hub, &key).await, 401);
-    // What is open goes on: the session behind it is valid.
+    // Open streams go on: the session behind it is valid.
     let sent = hub.uplink(&connection, ONE).await;
     assert_eq!(listener.next().await.unwrap().id, sent);
     drop(listener);
@@ -256,7 +256,7 @@ async fn keys_of_one_maker_are_bounded(database: Database) {
     hub.sql(&copies).await;
     let error = make(&hub, &hub.token).await.refused(503);
     assert!(error.contains("stream keys"), "{error}");
-    // Those of others are not counted.
+    // Keys of others are not counted.
     key(&hub, &hub.log_in("admin", PASSWORD).await).await;
     expire_all(&hub).await;
     key(&hub, &hub.token).await;

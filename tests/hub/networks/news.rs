@@ -244,7 +244,7 @@ async fn an_uplink_may_tell_where_the_device_is(database: Database) {
 
 async fn each_kind_of_message_has_its_event(database: Database) {
     let hub = Hub::start_with(database, &TO_HERE).await;
-    // What is told goes out as well, in the form that the document describes.
+    // A reported event goes out as well, in the form that the document describes.
     let sink = Sink::willing().await;
     let events = ["join", "downlink", "status", "location", "error"];
     let body = json!({"name": "erp", "selector": "", "events": events,

@@ -281,7 +281,7 @@ async fn its_own_certificate_has_the_names_in_the_settings() {
     assert_eq!(names_of(&pem(&hub))[0], "192.0.2.10");
     hub.end(Signal::SIGTERM).await;
 
-    // What the operator has put in its place is the operator's.
+    // A certificate that the operator has put in its place is the operator's.
     let own = Pair::new();
     own.write(hub.certificate().parent().unwrap());
     hub.start_again_with(&["--tls-names", "hub.lan"]).await;

@@ -20,7 +20,7 @@ const TEMPLATED: &str = "templated";
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::read(&document()));
 
-/// What the document says of messages.
+/// Schemas of messages, from the document.
 struct Contract {
     /// Schemas of the messages in the native output format, by name. Two kinds of messages may share one.
     native: BTreeMap<String, Validator>,
@@ -179,7 +179,7 @@ impl Contract {
         }
     }
 
-    /// What is wrong by the schema that has the fewest complaints.
+    /// Faults by the schema that has the fewest complaints.
     fn nearest(&self, message: &Value) -> String {
         let complaints = self.native.iter().map(|(name, schema)| {
             let complaint =

@@ -45,7 +45,7 @@ const WORDS: [(&str, u16); 30] = [
     ("shutting_down", 503),
 ];
 
-/// What this process has received, with the file that keeps it: the method, the path, and the reason.
+/// Reasons that this process has received, with the file that keeps it: the method, the path, and the reason.
 static RECEIVED: LazyLock<Mutex<(HashSet<String>, File)>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reasons");
     create_dir_all(&folder).unwrap();

@@ -63,9 +63,9 @@ impl Received {
 struct Book {
     received: Vec<Received>,
     cues: VecDeque<Cue>,
-    /// Whether messages are made by a template, and so of no described form.
+    /// True if messages are made by a template, and so of no described form.
     is_templated: bool,
-    /// What is wrong with messages, by the document.
+    /// Faults of messages, by the document.
     faults: Vec<String>,
 }
 

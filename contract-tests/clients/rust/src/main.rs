@@ -260,7 +260,7 @@ async fn main() -> Outcome<()> {
         .collect();
     must_be_all("tenants", &found, &tenants)?;
 
-    // What does not fit the document cannot even be built, so this is what only the hub can tell.
+    // A request that does not fit the document cannot even be built, so only the hub can find this fault.
     let unknown: types::DeviceInputDriver = "rust/none:1".parse()?;
     let request = api.create_device().body_map(|body| body.driver(unknown));
     refused("no such driver", 400, request.send().await, "driver: ")?;

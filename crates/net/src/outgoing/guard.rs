@@ -139,7 +139,7 @@ impl Guard {
             Ok(Host::Domain(name)) if is_localhost(&name) => self
                 .check(Ipv4Addr::LOCALHOST.into())
                 .or_else(|_| self.check(Ipv6Addr::LOCALHOST.into())),
-            // What is no host at all breaks another rule.
+            // A text that is no host at all breaks another rule.
             Ok(Host::Domain(_)) | Err(_) => Ok(()),
         }
     }

@@ -140,7 +140,7 @@ async fn exchange(wire: &mut Wire, jobs: &mut Vec<Job>) -> Result<(), Failure> {
             () = job.done.closed() => return Err(silent()),
         };
         let job = jobs.remove(0);
-        let _ = job.done.send(outcome);
+        let _ = job.done.send(outcome.into());
     }
     Ok(())
 }
@@ -149,8 +149,23 @@ fn silent() -> Failure {
     Failure::wait("the server did not answer an earlier request in time")
 }
 
-/// Reads the outcome of one request; the outer error means that the connection cannot be used any more.
-async fn answer(wire: &mut Wire) -> Result<Result<(), Failure>, Failure> {
+/// Outcome of one request.
+enum Reply {
+    Done,
+    Refused(Failure),
+}
+
+impl From<Reply> for Result<(), Failure> {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Done => Ok(()),
+            Reply::Refused(failure) => Err(failure),
+        }
+    }
+}
+
+/// Reads the outcome of one request. An error means that the connection cannot be used any more.
+async fn answer(wire: &mut Wire) -> Result<Reply, Failure> {
     let mut refused = None;
     loop {
         let message = match (wire.next().await, refused.take()) {
@@ -159,11 +174,11 @@ async fn answer(wire: &mut Wire) -> Result<Result<(), Failure>, Failure> {
                 message
             }
             // The server sends the reason before it closes the connection; the next request notices the end.
-            (Err(_), Some(refusal)) => return Ok(Err(refusal)),
+            (Err(_), Some(refusal)) => return Ok(Reply::Refused(refusal)),
             (Err(failure), None) => return Err(failure),
         };
         match message {
-            Message::ReadyForQuery(_) => return Ok(refused.map_or(Ok(()), Err)),
+            Message::ReadyForQuery(_) => return Ok(refused.map_or(Reply::Done, Reply::Refused)),
             Message::ErrorResponse(body) => {
                 refused.get_or_insert_with(|| Failure::of_server(&body));
             }
