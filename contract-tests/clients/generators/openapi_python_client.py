@@ -10,6 +10,7 @@ class Client(Base):
         said = command(
             "openapi-python-client", "generate", "--path", DOCUMENT, "--meta", "none",
             "--output-path", self.folder / "thingshub_client", "--overwrite", "--fail-on-warning",
+            "--config", HERE / "generators/openapi_python_client.yaml",
         )
         if "warning" in said.lower():
             raise Failure(said)
