@@ -10,6 +10,9 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Pause after a background transaction on SQLite, in times of its duration. Fifteen sixteenths of the writer's time remain
 /// for others.
 const SHARE: u32 = 15;
+/// Longest pause: a transaction that has waited for others says little about its own cost, and a hub that stops waits for
+/// the pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Returns the target duration of a background transaction. An SQLite file has one writer, which everyone else
@@ -25,7 +28,7 @@ impl Store {
     pub fn pause_after(&self, took: Duration) -> Duration {
         match self.is_shared() {
             true => BREATH,
-            false => BREATH.max(took * SHARE),
+            false => pause_of_one_writer(took),
         }
     }
 }
@@ -39,5 +42,22 @@ impl Scope {
     /// Returns the pause after a transaction that is one of many and took this time.
     pub fn pause_after(&self, took: Duration) -> Duration {
         self.store.pause_after(took)
+    }
+}
+
+fn pause_of_one_writer(took: Duration) -> Duration {
+    took.saturating_mul(SHARE).clamp(BREATH, PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_grows_with_the_transaction_within_bounds() {
+        let pause = |ms| pause_of_one_writer(Duration::from_millis(ms)).as_millis();
+        assert_eq!([0, 1, 10, 60].map(pause), [50, 50, 150, 900]);
+        assert_eq!(pause(15_000), 1000);
+        assert_eq!(pause_of_one_writer(Duration::MAX), PAUSE_MAX);
     }
 }
