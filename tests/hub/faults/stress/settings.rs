@@ -45,7 +45,7 @@ impl World {
             let body = body(tenant, path, *source, self.next_number());
             let mut ask = Ask::put(path, &tenant.token, &body).to(hub);
             if let Some(etag) = &etag {
-                // With If-Match, a request that is executed late changes nothing.
+                // With If-Match, a request that is executed after another change changes nothing.
                 ask = ask.header("If-Match", etag).cut_one_in(20);
             }
             (body, ask, StdRng::seed_from_u64(chance.random()))
@@ -55,6 +55,10 @@ impl World {
         let ((body_of_one, one, mut of_one), (body_of_other, other, mut of_other)) = (one, other);
         let (one, other) = join!(self.ask(&mut of_one, one), self.ask(&mut of_other, other));
         let (Ok(one), Ok(other)) = (one, other) else {
+            // A request whose client went away may be executed while the next two compete, and would win.
+            let body = body(tenant, path, *source, self.next_number());
+            self.settle(chance, Ask::put(path, &tenant.token, &body))
+                .await;
             return;
         };
         let answers = [(one, body_of_one), (other, body_of_other)];
@@ -67,7 +71,10 @@ impl World {
             .filter(|(said, _)| said.is_success())
             .collect();
         let told = || {
-            let told = |(said, _): &(Said, Value)| format!("[{}] {}", said.request, said.status);
+            let told = |(said, _): &(Said, Value)| match said.is_success() {
+                true => format!("[{}] {}", said.request, said.status),
+                false => format!("[{}] {}", said.request, said.text),
+            };
             answers.iter().map(told).collect::<Vec<_>>().join(", ")
         };
         let wanted = if etag.is_some() { 1 } else { 2 };
