@@ -8,6 +8,7 @@ mod fills;
 mod grafana;
 mod latest;
 mod measurements;
+mod pictures;
 mod retention;
 mod row_exports;
 mod row_queries;
