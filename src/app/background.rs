@@ -67,15 +67,15 @@ impl Background {
         )
         .map_err(|error| error.causes())?;
         let (importer, imports) =
-            Importer::new(foundation.store.clone(), foundation.metrics.clone());
+            Imports::new(foundation.store.clone(), foundation.metrics.clone());
         let remover = Remover::new(foundation.store.clone());
         let housekeeper = Housekeeper::new(
             foundation.store.clone(),
             &foundation.config,
             foundation.metrics.clone(),
         );
-        let (filler, fills) = Filler::new(foundation.store.clone());
-        let (replayer, replays) = Replayer::new(foundation.store.clone(), wake.clone());
+        let (filler, fills) = Fills::new(foundation.store.clone());
+        let (replayer, replays) = Replays::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             foundation.store.clone(),
             foundation.vault.clone(),

@@ -21,9 +21,12 @@ use crate::{
     },
     hub::Hub,
     id::{DataTableId, FillId},
-    store::data::{
-        self,
-        fills::{self, Fill, State},
+    store::{
+        core::jobs::State,
+        data::{
+            self,
+            fills::{self, Fill},
+        },
     },
     text::DeviceId,
 };

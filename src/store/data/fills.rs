@@ -8,56 +8,38 @@ use std::collections::{BTreeMap, HashSet};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::NewRow;
+use super::{NewRow, adding};
 use crate::{
     clock::{self, Time},
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::{DataTableId, FillId, TenantId},
     store::{
         core::{
             audit::subject,
-            bulk, failure,
             gather::padded,
             handle::Store,
-            listing::{self, Order, Place, Span, Stretch},
+            jobs::{self, State, owned_jobs},
+            listing::{Place, Span, Stretch},
             page::Page,
-            removed,
             scope::Scope,
             transaction::DatabaseTransaction,
-            words::{Word, words},
+            words,
         },
         devices::{rows::hold_states, uplinks::Uplink, walk::Walk},
         entities::{data_table, data_table_fill, data_table_row, uplink},
     },
 };
 
-/// Maximum number of running fills per data table.
-const RUNNING_MAX: u64 = 5;
 /// Number of devices whose present rows one statement looks for.
 const DEVICES_AT_ONCE: usize = 50;
 
-/// Progress of a fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Uplinks are left to look at.
-    Running,
-    /// The rows of all uplinks are there.
-    Done,
-    /// An internal error has ended it.
-    Failed,
-}
-
-words!(State {
-    Running = "running",
-    Done = "done",
-    Failed = "failed",
-});
+owned_jobs!(data_table_fill of data_table by DataTableId: "fill", "fills are running");
 
 /// Fill to create.
 #[derive(Debug, Clone)]
@@ -124,48 +106,18 @@ impl Fill {
 impl Store {
     /// Returns the unfinished fills of all tenants.
     pub async fn running_fills(&self) -> Result<Vec<(TenantId, FillId)>> {
-        use data_table_fill::{Column, Entity};
-        let found: Vec<(i64, i64)> = Entity::find()
-            .filter(Column::State.eq(State::Running.as_str()))
-            .filter(removed::is_live(Column::TenantId.into_expr()))
-            .order_by_asc(Column::Id)
-            .select_only()
-            .column(Column::TenantId)
-            .column(Column::Id)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        let typed = |(tenant, id)| (TenantId(tenant), FillId(id));
-        Ok(found.into_iter().map(typed).collect())
+        jobs::unfinished::<data_table_fill::Entity, _>(self, FillId).await
     }
 }
 
 /// Creates a fill.
 pub async fn insert(scope: &Scope, table: DataTableId, new: NewFill) -> Result<Fill> {
-    use data_table_fill::Column;
     let now = clock::now();
     scope
         .record(async |transaction| {
-            // The data table is locked, so that each of two concurrent calls counts the other's fill.
-            scope
-                .find::<data_table::Entity>()
-                .filter(data_table::Column::Id.eq(table.0))
-                .lock(LockType::NoKeyUpdate)
-                .one(&*transaction)
-                .await?
-                .ok_or_else(|| super::missing(table))?;
-            let running = scope
-                .find::<data_table_fill::Entity>()
-                .filter(Column::DataTableId.eq(table.0))
-                .filter(Column::State.eq(State::Running.as_str()))
-                .count(&*transaction)
+            let missing = || super::missing(table);
+            jobs::make_room::<data_table_fill::Entity>(scope, &transaction, table.0, missing)
                 .await?;
-            if running >= RUNNING_MAX {
-                return Err(Error::rejected(
-                    Reason::LimitReached,
-                    format!("{RUNNING_MAX} fills are running already; try again when one is done"),
-                ));
-            }
             let model = data_table_fill::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 created_at: Set(now),
@@ -193,27 +145,21 @@ pub async fn insert(scope: &Scope, table: DataTableId, new: NewFill) -> Result<F
             scope
                 .note_changed(&transaction, subject, &json!({}), &noted)
                 .await?;
-            Ok(model.into())
+            model.try_into()
         })
         .await
 }
 
 /// Returns a fill of any data table.
 pub async fn find(scope: &Scope, id: FillId) -> Result<Option<Fill>> {
-    let found = scope
-        .find::<data_table_fill::Entity>()
-        .filter(data_table_fill::Column::Id.eq(id.0))
-        .one(scope.reader())
-        .await?;
-    Ok(found.map(Fill::from))
+    let found = jobs::find::<data_table_fill::Entity>(scope, id.0).await?;
+    found.map(Fill::try_from).transpose()
 }
 
 /// Returns a fill of a data table.
 pub async fn get(scope: &Scope, table: DataTableId, id: FillId) -> Result<Fill> {
-    let found = find(scope, id).await?;
-    found
-        .filter(|fill| fill.table == table)
-        .ok_or_else(|| Error::missing("fill", id))
+    let found = jobs::get::<data_table_fill::Entity>(scope, table.0, id.0).await?;
+    found.try_into()
 }
 
 /// Returns a page of a data table's fills, newest first.
@@ -222,15 +168,8 @@ pub async fn list(
     table: DataTableId,
     stretch: &Stretch,
 ) -> Result<Page<Fill, Place>> {
-    use data_table_fill::Column;
-    let query = scope
-        .find::<data_table_fill::Entity>()
-        .filter(Column::DataTableId.eq(table.0));
-    let total = listing::total(scope, &query, stretch).await?;
-    let order = Order::by_key(Column::Id.into_expr(), true);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Fill::from))
+    let page = jobs::list::<data_table_fill::Entity>(scope, table.0, stretch).await?;
+    page.try_map(Fill::try_from)
 }
 
 /// Adds the missing rows of a chunk and advances the fill. `rows_of` makes the rows of an uplink. Does nothing if
@@ -251,12 +190,7 @@ pub async fn write(
             }
             let rows = missing_rows(scope, &transaction, fill, chunk, &rows_of).await?;
             let added = rows.len();
-            bulk::insert(&transaction, rows, None).await.map_err(
-                |error| match failure::is_dangling(&error) {
-                    true => Error::overloaded("the data table is being deleted"),
-                    false => error.into(),
-                },
-            )?;
+            adding::add(&transaction, rows).await?;
             advance(scope, &transaction, fill, chunk, added).await
         })
         .await
@@ -269,9 +203,9 @@ async fn is_next(scope: &Scope, transaction: &DatabaseTransaction, fill: &Fill) 
         .filter(data_table_fill::Column::Id.eq(fill.id.0))
         .lock(LockType::Update)
         .one(transaction)
-        .await?
-        .map(Fill::from);
-    Ok(found.is_some_and(|now| now.state == State::Running && now.position == fill.position))
+        .await?;
+    let is_running = |now: &data_table_fill::Model| now.state == State::Running.as_str();
+    Ok(found.is_some_and(|now| is_running(&now) && now.position == fill.position))
 }
 
 /// Returns the rows of the chunk's uplinks that the data table lacks.
@@ -369,10 +303,7 @@ async fn advance(
 ) -> Result<()> {
     use data_table_fill::Column;
     let now = scope.now();
-    let (state, finished_at) = match chunk.last {
-        Some(_) => (State::Running, None),
-        None => (State::Done, Some(now)),
-    };
+    let (state, finished_at) = State::after(chunk.last.is_none(), now);
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     scope
         .update::<data_table_fill::Entity>()
@@ -393,21 +324,14 @@ async fn advance(
 
 /// Ends a fill as failed after an internal error.
 pub async fn give_up(scope: &Scope, id: FillId) -> Result<()> {
-    use data_table_fill::Column;
-    scope
-        .update::<data_table_fill::Entity>()
-        .col_expr(Column::State, Expr::value(State::Failed.as_str()))
-        .col_expr(Column::FinishedAt, Expr::value(clock::now()))
-        .filter(Column::Id.eq(id.0))
-        .filter(Column::State.eq(State::Running.as_str()))
-        .exec(&scope.store.inner.writer)
-        .await?;
-    Ok(())
+    jobs::give_up::<data_table_fill::Entity>(scope, id.0).await
 }
 
-impl From<data_table_fill::Model> for Fill {
-    fn from(model: data_table_fill::Model) -> Self {
-        Self {
+impl TryFrom<data_table_fill::Model> for Fill {
+    type Error = Error;
+
+    fn try_from(model: data_table_fill::Model) -> Result<Self> {
+        Ok(Self {
             id: FillId(model.id),
             table: DataTableId(model.data_table_id),
             new: NewFill {
@@ -415,13 +339,13 @@ impl From<data_table_fill::Model> for Fill {
                 to: model.span_to,
                 device_id: model.device_id,
             },
-            state: State::of_word(&model.state).unwrap_or(State::Failed),
+            state: words::of_column(data_table_fill::Column::State, &model.state)?,
             position: model.position,
             uplinks: model.uplinks,
             rows: model.rows_added,
             created_at: model.created_at,
             updated_at: model.updated_at,
             finished_at: model.finished_at,
-        }
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Data tables and their rows.
 
+mod adding;
 pub mod conditions;
 pub mod fills;
 pub mod latest;
