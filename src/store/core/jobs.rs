@@ -4,7 +4,8 @@
 //! or not yet.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, LockType},
 };
 
@@ -196,7 +197,7 @@ where
         .await?)
 }
 
-/// Returns a job of a resource.
+/// Returns a job of a resource. Those of a deleted resource are deleted later than it.
 pub(in crate::store) async fn get<E: OwnedJobs>(
     scope: &Scope,
     resource: i64,
@@ -204,13 +205,21 @@ pub(in crate::store) async fn get<E: OwnedJobs>(
 ) -> Result<E::Model>
 where
     E::Model: Sync,
+    <E::Resource as EntityTrait>::Model: Sync,
 {
-    scope
+    let owner = scope
+        .find::<E::Resource>()
+        .filter(E::RESOURCE.eq(resource))
+        .count(scope.reader())
+        .await?;
+    let found = scope
         .find::<E>()
         .filter(E::KEY.eq(id))
         .filter(E::OF.eq(resource))
         .one(scope.reader())
-        .await?
+        .await?;
+    found
+        .filter(|_| owner > 0)
         .ok_or_else(|| Error::missing(E::NAME, id))
 }
 

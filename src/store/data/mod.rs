@@ -3,6 +3,8 @@
 mod adding;
 pub mod conditions;
 pub mod fills;
+pub mod importing;
+pub mod imports;
 pub mod latest;
 pub mod number;
 pub mod numbers;

@@ -10,5 +10,6 @@ mod latest;
 mod measurements;
 mod retention;
 mod row_exports;
+mod row_imports;
 mod row_queries;
 mod spans;
