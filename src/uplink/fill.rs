@@ -23,7 +23,8 @@ use crate::{
         core::jobs::State,
         data::{
             self, DataTable, NewRow,
-            fills::{self, Chunk, Fill, NewFill},
+            filling::{self, Chunk},
+            fills::{self, Fill, NewFill},
         },
         devices::{uplinks::Uplink, walk::Walks},
     },
@@ -100,7 +101,7 @@ impl Work for Filling {
             }
         }
         let rows = Rows::new(table, scope.now());
-        fills::write(scope, &fill, &chunk, |uplink| rows.of(uplink)).await?;
+        filling::write(scope, &fill, &chunk, |uplink| rows.of(uplink)).await?;
         Ok(match chunk.last {
             Some(_) => Step::GoOn,
             None => Step::Done,

@@ -2,6 +2,7 @@
 
 mod adding;
 pub mod conditions;
+pub mod filling;
 pub mod fills;
 pub mod importing;
 pub mod imports;

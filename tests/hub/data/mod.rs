@@ -2,9 +2,10 @@
 
 mod aggregate_limits;
 mod aggregates;
+mod changed_columns;
 mod charts;
 mod deleted_rows;
-mod fills;
+pub mod fills;
 mod grafana;
 mod latest;
 mod measurements;
