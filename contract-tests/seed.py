@@ -101,8 +101,9 @@ class Maker:
         }[resource]
 
     def body_below(self, template):
-        """The body that is posted below a resource, by the last segment of its path; nothing where that is no JSON."""
+        """The body that is posted below a resource, by the last segment of its path; nothing where that is unknown."""
         return {
+            "import": ROWS_CSV.encode(),
             "adopt": {"id": self.name()},
             "labels": {"labels": ["floor=2"]},
             "downlinks": {"payload_hex": "0011223344556677", "f_port": 1},

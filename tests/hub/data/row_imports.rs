@@ -11,7 +11,7 @@ use crate::{
     support::{
         answer::Answer,
         database::{Database, on_both_databases},
-        rows::{count, fill},
+        rows::{count, fill, time},
         server::{Hub, PASSWORD},
     },
 };
@@ -342,7 +342,7 @@ no JSON\n";
 }
 
 async fn a_file_that_fits_no_table_says_why(database: Database) {
-    let mut hub = Hub::start(database).await;
+    let mut hub = Hub::start_with(database, &["--import-max-bytes", "2000"]).await;
     let columns = json!([{"path": "n", "type": "number"}]);
     let table = table(&hub, "t", &columns).await;
     for (file, expected) in [
@@ -375,7 +375,28 @@ async fn a_file_that_fits_no_table_says_why(database: Database) {
         let path = format!("data-tables/{table}/imports/9999{path}");
         hub.get(&path).await.refused(404);
     }
+    let workbook = b"PK\x03\x04\x14\0\0\0\0\0".to_vec();
+    let error = send(&hub, table, "", CSV, workbook).await.refused(400);
+    assert!(error.starts_with("body: must be a text file"), "{error}");
+    let long = "2026-01-01T00:00:00Z,d,1\n".repeat(100);
+    let long = send(&hub, table, "", CSV, format!("time,device_id,n\n{long}"));
+    let error = long.await.refused(400);
+    assert!(
+        error.starts_with("body: must have at most 2000 bytes"),
+        "{error}"
+    );
     assert_eq!(count(&hub, "data_table_imports").await, 0);
+    // Imports that never end, because none of their rows waits.
+    let columns = "tenant_id, created_at, updated_at, data_table_id, state, format, encoding, rows_total, added, \
+         skipped, failed";
+    let now = time(0);
+    let values = format!("1, {now}, {now}, {table}, 'running', 'csv', 'utf-8', 1, 0, 0, 0");
+    fill(&hub, 5, "data_table_imports", columns, &values).await;
+    let error = send(&hub, table, "", CSV, file).await.refused(400);
+    assert!(
+        error.starts_with("5 imports are running already"),
+        "{error}"
+    );
     hub.user("viewer", "viewer").await;
     hub.token = hub.log_in("viewer", PASSWORD).await;
     send(&hub, table, "", CSV, file).await.refused(403);
