@@ -12,6 +12,7 @@ use crate::{
     error::Result as HubResult,
     housekeeping::Housekeeper,
     hub::{
+        data::imports::{RowImporter, RowImports},
         devices::imports::{Importer, Imports},
         removals::Remover,
     },
@@ -24,6 +25,7 @@ pub struct Background {
     deliveries: Engine,
     downlinks: downlink::Engine,
     importer: Importer,
+    row_importer: RowImporter,
     filler: Filler,
     replayer: Replayer,
     remover: Remover,
@@ -36,6 +38,8 @@ pub struct Handles {
     pub wake: Handle,
     /// Handle of the importer.
     pub imports: Imports,
+    /// Handle of the importer of rows.
+    pub row_imports: RowImports,
     /// Handle of the replayer.
     pub replays: Replays,
     /// Handle of the filler.
@@ -49,6 +53,7 @@ pub struct Running {
     downlinking: JoinHandle<HubResult<()>>,
     housekeeping: JoinHandle<()>,
     importing: JoinHandle<()>,
+    importing_rows: JoinHandle<()>,
     filling: JoinHandle<()>,
     replaying: JoinHandle<()>,
     removing: JoinHandle<()>,
@@ -67,15 +72,16 @@ impl Background {
         )
         .map_err(|error| error.causes())?;
         let (importer, imports) =
-            Importer::new(foundation.store.clone(), foundation.metrics.clone());
+            Imports::new(foundation.store.clone(), foundation.metrics.clone());
+        let (row_importer, row_imports) = RowImports::new(foundation.store.clone());
         let remover = Remover::new(foundation.store.clone());
         let housekeeper = Housekeeper::new(
             foundation.store.clone(),
             &foundation.config,
             foundation.metrics.clone(),
         );
-        let (filler, fills) = Filler::new(foundation.store.clone());
-        let (replayer, replays) = Replayer::new(foundation.store.clone(), wake.clone());
+        let (filler, fills) = Fills::new(foundation.store.clone());
+        let (replayer, replays) = Replays::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             foundation.store.clone(),
             foundation.vault.clone(),
@@ -88,6 +94,7 @@ impl Background {
             deliveries,
             downlinks,
             importer,
+            row_importer,
             filler,
             replayer,
             remover,
@@ -96,6 +103,7 @@ impl Background {
         let handles = Handles {
             wake,
             imports,
+            row_imports,
             replays,
             fills,
         };
@@ -122,6 +130,10 @@ impl Background {
             importer.run(until.clone()).boxed()
         });
         let until = stop.clone();
+        let importing_rows = supervise::spawn("row importer", self.row_importer, move |importer| {
+            importer.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
         let filling = supervise::spawn("filler", self.filler, move |filler| {
             filler.run(until.clone()).boxed()
         });
@@ -139,6 +151,7 @@ impl Background {
             downlinking,
             housekeeping,
             importing,
+            importing_rows,
             filling,
             replaying,
             removing,
@@ -153,6 +166,7 @@ impl Running {
         self.stop.cancel();
         joined("the housekeeping", self.housekeeping).await?;
         joined("the importer", self.importing).await?;
+        joined("the importer of rows", self.importing_rows).await?;
         joined("the filler", self.filling).await?;
         joined("the replayer", self.replaying).await?;
         joined("the remover", self.removing).await?;

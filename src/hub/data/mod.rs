@@ -7,6 +7,7 @@ pub mod charts;
 mod fills;
 pub mod fold;
 pub mod functions;
+pub mod imports;
 pub mod interval;
 pub mod latest;
 mod reduce;

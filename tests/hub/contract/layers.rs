@@ -196,7 +196,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "housekeeping",
         &["clock", "config", "error", "id", "metrics", "pace", "store"],
     ),
-    ("jobs", &["error", "id", "store"]),
+    ("jobs", &["error", "id", "store", "supervise"]),
     (
         "live",
         &[
