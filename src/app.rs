@@ -157,6 +157,7 @@ fn hub(
         handles.imports,
         handles.replays,
         handles.fills,
+        handles.exports,
         Live::new(
             &foundation.config,
             foundation.metrics.clone(),

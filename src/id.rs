@@ -43,6 +43,10 @@ integer_ids! {
     DataTableId,
     /// A fill of a data table from stored uplinks.
     FillId,
+    /// A scheduled export of a data table.
+    ExportId,
+    /// A run of a scheduled export.
+    ExportRunId,
     /// An integration.
     IntegrationId,
     /// A replay of stored uplinks into an integration.

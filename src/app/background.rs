@@ -10,6 +10,7 @@ use crate::{
     delivery::{Engine, Handle},
     downlink,
     error::Result as HubResult,
+    export::exporter::{Exporter, Exports},
     housekeeping::Housekeeper,
     hub::{
         devices::imports::{Importer, Imports},
@@ -25,6 +26,7 @@ pub struct Background {
     downlinks: downlink::Engine,
     importer: Importer,
     filler: Filler,
+    exporter: Exporter,
     replayer: Replayer,
     remover: Remover,
     housekeeper: Housekeeper,
@@ -40,6 +42,8 @@ pub struct Handles {
     pub replays: Replays,
     /// Handle of the filler.
     pub fills: Fills,
+    /// Handle of the exporter.
+    pub exports: Exports,
 }
 
 /// The running components.
@@ -50,6 +54,7 @@ pub struct Running {
     housekeeping: JoinHandle<()>,
     importing: JoinHandle<()>,
     filling: JoinHandle<()>,
+    exporting: JoinHandle<()>,
     replaying: JoinHandle<()>,
     removing: JoinHandle<()>,
 }
@@ -75,6 +80,14 @@ impl Background {
             foundation.metrics.clone(),
         );
         let (filler, fills) = Filler::new(foundation.store.clone());
+        let (exporter, exports) = Exporter::new(
+            foundation.store.clone(),
+            foundation.vault.clone(),
+            foundation.config.clone(),
+            foundation.guard.clone(),
+            foundation.metrics.clone(),
+        )
+        .map_err(|error| error.causes())?;
         let (replayer, replays) = Replayer::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             foundation.store.clone(),
@@ -89,6 +102,7 @@ impl Background {
             downlinks,
             importer,
             filler,
+            exporter,
             replayer,
             remover,
             housekeeper,
@@ -98,6 +112,7 @@ impl Background {
             imports,
             replays,
             fills,
+            exports,
         };
         Ok((parts, handles))
     }
@@ -126,6 +141,10 @@ impl Background {
             filler.run(until.clone()).boxed()
         });
         let until = stop.clone();
+        let exporting = supervise::spawn("exporter", self.exporter, move |exporter| {
+            exporter.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
         let replaying = supervise::spawn("replayer", self.replayer, move |replayer| {
             replayer.run(until.clone()).boxed()
         });
@@ -140,6 +159,7 @@ impl Background {
             housekeeping,
             importing,
             filling,
+            exporting,
             replaying,
             removing,
         }
@@ -154,6 +174,7 @@ impl Running {
         joined("the housekeeping", self.housekeeping).await?;
         joined("the importer", self.importing).await?;
         joined("the filler", self.filling).await?;
+        joined("the exporter", self.exporting).await?;
         joined("the replayer", self.replaying).await?;
         joined("the remover", self.removing).await?;
         let delivered = joined("the delivery engine", self.delivering).await?;

@@ -12,6 +12,7 @@ use crate::{
     delivery::Handle,
     driver,
     error::{Error, Result},
+    export::exporter::Exports,
     id::TenantId,
     live::Live,
     metrics::Metrics,
@@ -65,6 +66,8 @@ pub struct Hub {
     pub replays: Replays,
     /// Begins fills of data tables.
     pub fills: Fills,
+    /// Runs scheduled exports.
+    pub exports: Exports,
     /// Listeners of live streams.
     pub live: Live,
     /// Metrics for operators.
@@ -95,6 +98,7 @@ impl Hub {
         imports: Imports,
         replays: Replays,
         fills: Fills,
+        exports: Exports,
         live: Live,
         guard: Guard,
         metrics: Metrics,
@@ -112,6 +116,7 @@ impl Hub {
             imports,
             replays,
             fills,
+            exports,
             live,
             metrics,
             certificate,

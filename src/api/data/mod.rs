@@ -1,4 +1,4 @@
-//! Data tables, their rows, and the export of rows as a file.
+//! Data tables, their rows, and the export of rows as files.
 
 pub(super) mod aggregate;
 pub(super) mod chart;
@@ -6,6 +6,8 @@ pub(super) mod columns;
 mod drawing;
 pub(super) mod errors;
 pub(super) mod export;
+pub(super) mod export_runs;
+mod export_targets;
 pub(super) mod exports;
 mod figure;
 pub(super) mod fills;
@@ -14,4 +16,5 @@ pub(super) mod latest;
 pub(super) mod parameters;
 pub(super) mod row_query;
 pub(super) mod rows;
+pub(super) mod scheduled_exports;
 pub(super) mod tables;

@@ -9,13 +9,10 @@ use super::{
 use crate::{
     api::{
         devices::row::{Read, Unreadable, read_value},
-        http::{
-            csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
-            json,
-            types::JsonObject,
-        },
+        http::{json, types::JsonObject},
     },
     error::Error,
+    export::csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
     store::devices::NewDevice,
     text::DeviceId,
 };

@@ -2,7 +2,7 @@
 //! of the computer that they run on.
 
 use super::csv_records::{Cells, Layout};
-use crate::{api::http::csv_guard::is_blank, error::Error};
+use crate::{error::Error, export::csv_guard::is_blank};
 
 /// Possible delimiters, the most likely first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::{
     core::{clearing::Cleared, handle::Store, removed},
     entities::{
-        audit_entry, data_table_fill, delivery_replay, device_import, event, session, stream_key,
+        audit_entry, data_table_fill, delivery_replay, device_import, event, export_run, session,
+        stream_key,
     },
 };
 use crate::{clock::Time, error::Result, id::first_uuid_at};
@@ -46,6 +47,8 @@ pub enum Kind {
     Replays,
     /// Fills of data tables that have ended.
     Fills,
+    /// Runs of scheduled exports that have ended.
+    ExportRuns,
     /// Events of devices and network connections.
     Events,
     /// Uplinks of devices.
@@ -56,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are deleted.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::IdempotencyKeys,
         Self::StreamKeys,
         Self::Sessions,
@@ -64,6 +67,7 @@ impl Kind {
         Self::Imports,
         Self::Replays,
         Self::Fills,
+        Self::ExportRuns,
         Self::Events,
         Self::Uplinks,
         Self::Rows,
@@ -79,6 +83,7 @@ impl Kind {
             Self::Imports => "imports",
             Self::Replays => "replays",
             Self::Fills => "fills",
+            Self::ExportRuns => "export_runs",
             Self::Events => "events",
             Self::Uplinks => "uplinks",
             Self::Rows => "rows",
@@ -95,7 +100,7 @@ pub struct Keeping {
     pub events: Option<TimeDelta>,
     /// Entries of the audit log.
     pub audit_entries: Option<TimeDelta>,
-    /// Imports, replays and fills, after their end.
+    /// Imports, replays, fills and runs of exports, after their end.
     pub jobs: Option<TimeDelta>,
 }
 
@@ -194,6 +199,17 @@ impl Sweep {
             Kind::Fills => match keeping.jobs {
                 Some(kept) => {
                     use data_table_fill::{Column, Entity};
+                    let which = Column::FinishedAt.lt(now - kept);
+                    let order = [Column::FinishedAt];
+                    store
+                        .clear::<Entity, i64>(Column::Id, which, &order, limit)
+                        .await
+                }
+                None => Ok(Cleared::NONE),
+            },
+            Kind::ExportRuns => match keeping.jobs {
+                Some(kept) => {
+                    use export_run::{Column, Entity};
                     let which = Column::FinishedAt.lt(now - kept);
                     let order = [Column::FinishedAt];
                     store
