@@ -24,7 +24,7 @@ heading = @printf '\n== %s\n' '$(1)'
 	bench-backup bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons test-operations exports proxies acme dist test-packages dist-tools build venv linter \
+	check-rust check-reasons test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -215,6 +215,7 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
 	@packaging/template >/dev/null
 	@$(MAKE) exports
+	@$(MAKE) sftp
 	@$(MAKE) proxies
 	@$(MAKE) acme
 
@@ -222,6 +223,11 @@ exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow
 	$(call heading,exports of data tables)
 	@$(call python-tools,contract-tests/exports)
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/run
+
+sftp: build ## scheduled exports to OpenSSH, with a kill in the middle and a full disk
+	$(call heading,scheduled exports to OpenSSH)
+	@scripts/need python sshd
+	@scripts/check-sftp
 
 proxies: build ## the configurations of docs/operate/proxy.md, with nginx, HAProxy and Caddy in front of a hub
 	$(call heading,hub behind proxies)

@@ -110,6 +110,7 @@ class Maker:
             "resend": {},
             "replay": SPAN,
             "fill": {},
+            "scheduled-exports": self.export_body(),
         }.get(template.rsplit("/", 1)[-1])
 
     def media_type(self, resource):
@@ -161,6 +162,14 @@ class Maker:
         headers = {"Content-Type": "application/octet-stream"}
         return self.client.api("POST", f"data-tables/{table['id']}/import", ROWS_CSV.encode(), headers)["id"]
 
+    def scheduled_export(self, table):
+        """One that never runs by itself, and whose server does not exist."""
+        return self.client.api("POST", f"data-tables/{table['id']}/scheduled-exports", self.export_body())["id"]
+
+    def export_body(self):
+        return {"name": self.name(), "enabled": False, "format": "csv", "schedule": "0 0 * * *", "timezone": "UTC",
+                "target": {"type": "sftp", "host": "nowhere.invalid", "username": "u", "password": "p"}}
+
     def delivery(self, integration):
         """One that is settled, of an integration that has been told to replay."""
         path = f"integrations/{integration['id']}/deliveries?state=delivered"
@@ -193,6 +202,9 @@ class Maker:
         if "{import_id}" in template:
             table = self.make("data-tables")
             return {"id": table["id"], "import_id": self.row_import(table)}
+        if "{export_id}" in template:
+            table = self.make("data-tables")
+            return {"id": table["id"], "export_id": self.scheduled_export(table)}
         if "{network_device_id}" in template:
             connection = self.network_connection()
             return {"id": connection["id"], "network_device_id": self.unknown(connection)}
@@ -241,7 +253,8 @@ def seed(hub, receiver_url):
                                     for connection in connections],
             "devices": [{"id": device["id"], "label": LABEL, "downlink_id": maker.downlink(device)}],
             "device-imports": [{"id": maker.device_import()["id"]}],
-            "data-tables": [{"id": table["id"], "fill_id": maker.fill(table), "import_id": maker.row_import(table)}],
+            "data-tables": [{"id": table["id"], "fill_id": maker.fill(table), "import_id": maker.row_import(table),
+                             "export_id": maker.scheduled_export(table)}],
             "integrations": [{"id": integration["id"], "replay_id": replay,
                               "delivery_id": maker.delivery(integration)}],
             "drivers": [driver],

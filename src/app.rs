@@ -158,6 +158,7 @@ fn hub(
         handles.row_imports,
         handles.replays,
         handles.fills,
+        handles.exports,
         Live::new(
             &foundation.config,
             foundation.metrics.clone(),

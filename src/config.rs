@@ -161,7 +161,7 @@ settings! {
     uplink_keep_days: u32 = 90, in 0..=36_500;
     /// Time for which events of devices and network connections are kept, in days; 0 keeps them without limit
     event_keep_days: u32 = 30, in 0..=36_500;
-    /// Time for which ended imports, replays and fills of data tables are kept with their results, in days; 0 keeps them without limit
+    /// Time for which ended imports, replays, fills of data tables and runs of scheduled exports are kept with their results, in days; 0 keeps them without limit
     job_keep_days: u32 = 30, in 0..=36_500;
     /// Maximum number of failed logins of one user from one address within 15 minutes; further ones are refused
     login_failures_max: u32 = 20, in 1..=1_000_000;
@@ -241,6 +241,8 @@ settings! {
     delivery_timeout_s: u64 = 15, in 1..=3600;
     /// Folder in which integrations of the type file write; without it, such integrations cannot be created
     file_targets_dir: Option<PathBuf> = None;
+    /// Folder in which scheduled exports of the type folder write; without it, such exports cannot be created
+    export_folder: Option<PathBuf> = None;
     /// Maximum number of messages that wait for the followers of an integration of the type websocket; beyond
     /// it, the oldest become dead letters
     stream_backlog_max: u64 = 10_000, in 1..=100_000_000;
@@ -255,6 +257,12 @@ settings! {
     /// Delays before the second and further attempts of a delivery, in seconds, comma-separated; each is
     /// shortened at random to no less than half
     delivery_schedule_s: Seconds = Seconds(vec![5, 30, 120, 600, 3600, 21_600, 86_400]), in 0..=31_536_000;
+    /// Delays before the second and further attempts of a run of a scheduled export, in seconds, comma-separated; each
+    /// is shortened at random to no less than half
+    export_schedule_s: Seconds = Seconds(vec![30, 120, 600, 1800, 3600]), in 0..=31_536_000;
+    /// Maximum time for one step of a run of a scheduled export, such as a login or the sending of a part of the file,
+    /// in seconds
+    export_timeout_s: u64 = 60, in 1..=3600;
 }
 
 /// Settings as far as they can be read, and everything that is wrong with them.

@@ -45,6 +45,10 @@ integer_ids! {
     FillId,
     /// An import of rows into a data table.
     RowImportId,
+    /// A scheduled export of a data table.
+    ExportId,
+    /// A run of a scheduled export.
+    ExportRunId,
     /// An integration.
     IntegrationId,
     /// A replay of stored uplinks into an integration.

@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Secret},
     delivery,
     error::Result,
-    networks, private,
+    export, networks, private,
     secret::{
         self, GIVEN_UP, KeyId, Keys, Place, SealedCredentials, Slot, Stored, Vault, addresses,
     },
@@ -233,6 +233,9 @@ pub fn resealed(vault: &Vault, column: Column, row: &Row) -> Option<Vec<u8>> {
         Column::Integrations => vault.reseal_credentials(&place, stored, |name| {
             addresses::of_integration(&row.kind, name)
         }),
+        Column::ScheduledExports => {
+            vault.reseal_credentials(&place, stored, |_| addresses::of_export(&row.kind))
+        }
         Column::NetworkConnections => {
             vault.reseal_credentials(&place, stored, |_| networks::secret_address(kind))
         }
@@ -285,6 +288,7 @@ fn place(column: Column, row: &Row) -> Place {
     let (tenant, key) = (row.tenant, &row.key);
     match column {
         Column::Integrations => delivery::place(tenant, key),
+        Column::ScheduledExports => export::targets::place(tenant, key),
         Column::NetworkConnections => networks::place(tenant, key),
         Column::DownlinkSettings => networks::downlink_place(tenant, key),
         Column::IdempotencyKeys => api::place_of_answer(tenant, key.clone()),

@@ -31,6 +31,23 @@ pub fn folder(path: &Path) -> io::Result<()> {
     give(&made, &parent(path))
 }
 
+/// Creates a folder in another one, unless it exists. Refuses anything else in its place, such as a link.
+pub fn subfolder(folder: &Path, parent: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o750).create(folder) {
+        Ok(()) => File::open(parent)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::symlink_metadata(folder)?.is_dir() {
+                Ok(())
+            } else {
+                Err(io::Error::other(
+                    "there is something else in the folder's place",
+                ))
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens a file for reading and writing, and creates it if it is missing.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();

@@ -375,6 +375,36 @@ kinds! {
     }
     /// The path of a decoded field: parts joined by dots.
     FieldPath = FieldPathKind { 1..=200, LINE, LINE_RULE, "temperature", is_line }
+    /// A cron expression, parsed by `export::schedule`.
+    CronText = CronKind { 1..=200, LINE, LINE_RULE, "0 6 * * *", is_line }
+    /// The name of a time zone of the IANA database.
+    ZoneName = ZoneNameKind {
+        1..=60, r"^[A-Za-z0-9_+/-]+$", "must be the name of a time zone, such as Europe/Berlin or UTC", "Europe/Berlin",
+        |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'/' | b'-'))
+    }
+    /// The fingerprint of an SSH server's key.
+    HostKeyText = HostKeyKind {
+        50..=50, r"^SHA256:[A-Za-z0-9+/]{43}$", "must be the fingerprint of a key: SHA256: and 43 characters of base64",
+        "SHA256:lRFGVgtUEmuTs5kRLwXWZYNDCaKz5DqrXSlkqEKxYbA",
+        |text| text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43
+            && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')))
+    }
+    /// A folder of another system.
+    RemoteFolder = RemoteFolderKind { 1..=500, LINE, LINE_RULE, "incoming/climate", is_line }
+    /// The name of a bucket.
+    BucketName = BucketNameKind {
+        3..=63, r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        "must be lowercase letters, digits, dots and dashes, with a letter or digit at both ends", "nordlicht-climate",
+        |text| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'))
+            && !text.starts_with(['.', '-']) && !text.ends_with(['.', '-'])
+    }
+    /// The name of a region of storage.
+    RegionName = RegionNameKind {
+        1..=60, r"^[A-Za-z0-9-]+$", "must be letters, digits and dashes", "eu-central-1",
+        |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    }
+    /// The beginning of the keys of objects.
+    ObjectPrefix = ObjectPrefixKind { 1..=500, LINE, LINE_RULE, "climate/", is_line }
     /// Conditions on the values of rows, parsed by `api::data::filter`.
     RowFilterText = RowFilterTextKind { 1..=2000, LINE, LINE_RULE, "temperature>30, door.open=true", is_line }
 }

@@ -10,6 +10,7 @@ use crate::{
     delivery::{Engine, Handle},
     downlink,
     error::Result as HubResult,
+    export::exporter::{Exporter, Exports},
     housekeeping::Housekeeper,
     hub::{
         data::imports::{RowImporter, RowImports},
@@ -27,6 +28,7 @@ pub struct Background {
     importer: Importer,
     row_importer: RowImporter,
     filler: Filler,
+    exporter: Exporter,
     replayer: Replayer,
     remover: Remover,
     housekeeper: Housekeeper,
@@ -44,6 +46,8 @@ pub struct Handles {
     pub replays: Replays,
     /// Handle of the filler.
     pub fills: Fills,
+    /// Handle of the exporter.
+    pub exports: Exports,
 }
 
 /// The running components.
@@ -55,6 +59,7 @@ pub struct Running {
     importing: JoinHandle<()>,
     importing_rows: JoinHandle<()>,
     filling: JoinHandle<()>,
+    exporting: JoinHandle<()>,
     replaying: JoinHandle<()>,
     removing: JoinHandle<()>,
 }
@@ -81,6 +86,14 @@ impl Background {
             foundation.metrics.clone(),
         );
         let (filler, fills) = Fills::new(foundation.store.clone());
+        let (exporter, exports) = Exporter::new(
+            foundation.store.clone(),
+            foundation.vault.clone(),
+            foundation.config.clone(),
+            foundation.guard.clone(),
+            foundation.metrics.clone(),
+        )
+        .map_err(|error| error.causes())?;
         let (replayer, replays) = Replays::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             foundation.store.clone(),
@@ -96,6 +109,7 @@ impl Background {
             importer,
             row_importer,
             filler,
+            exporter,
             replayer,
             remover,
             housekeeper,
@@ -106,6 +120,7 @@ impl Background {
             row_imports,
             replays,
             fills,
+            exports,
         };
         Ok((parts, handles))
     }
@@ -138,6 +153,10 @@ impl Background {
             filler.run(until.clone()).boxed()
         });
         let until = stop.clone();
+        let exporting = supervise::spawn("exporter", self.exporter, move |exporter| {
+            exporter.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
         let replaying = supervise::spawn("replayer", self.replayer, move |replayer| {
             replayer.run(until.clone()).boxed()
         });
@@ -153,6 +172,7 @@ impl Background {
             importing,
             importing_rows,
             filling,
+            exporting,
             replaying,
             removing,
         }
@@ -168,6 +188,7 @@ impl Running {
         joined("the importer", self.importing).await?;
         joined("the importer of rows", self.importing_rows).await?;
         joined("the filler", self.filling).await?;
+        joined("the exporter", self.exporting).await?;
         joined("the replayer", self.replaying).await?;
         joined("the remover", self.removing).await?;
         let delivered = joined("the delivery engine", self.delivering).await?;

@@ -12,6 +12,7 @@ use crate::{
     delivery::Handle,
     driver,
     error::{Error, Result},
+    export::exporter::Exports,
     id::TenantId,
     live::Live,
     metrics::Metrics,
@@ -68,6 +69,8 @@ pub struct Hub {
     pub replays: Replays,
     /// Begins fills of data tables.
     pub fills: Fills,
+    /// Runs scheduled exports.
+    pub exports: Exports,
     /// Listeners of live streams.
     pub live: Live,
     /// Metrics for operators.
@@ -99,6 +102,7 @@ impl Hub {
         row_imports: RowImports,
         replays: Replays,
         fills: Fills,
+        exports: Exports,
         live: Live,
         guard: Guard,
         metrics: Metrics,
@@ -117,6 +121,7 @@ impl Hub {
             row_imports,
             replays,
             fills,
+            exports,
             live,
             metrics,
             certificate,

@@ -11,6 +11,7 @@ mod batches;
 mod deliveries;
 mod downlinks;
 mod drivers;
+mod exports;
 mod family;
 mod housekeeping;
 mod http;
@@ -29,6 +30,7 @@ pub use batches::{Batches, Writer};
 pub use deliveries::{Deliveries, Held, Lease};
 pub use downlinks::{DownlinkOutcome, Downlinks};
 pub use drivers::Drivers;
+pub use exports::{ExportOutcome, Exports};
 pub use housekeeping::Housekeeping;
 pub use http::{Http, Open};
 pub use imports::{Imports, Rows};
@@ -56,6 +58,8 @@ pub struct Groups {
     pub downlinks: Downlinks,
     /// Calls of drivers.
     pub drivers: Arc<Drivers>,
+    /// Runs of scheduled exports.
+    pub exports: Exports,
     /// Rows that were deleted because they were old.
     pub housekeeping: Housekeeping,
     /// Connections and requests.
@@ -113,6 +117,7 @@ impl Metrics {
             deliveries: Deliveries::new(&family, targets),
             downlinks: Downlinks::new(&family),
             drivers: Arc::new(Drivers::new(&family)),
+            exports: Exports::new(&family),
             housekeeping: Housekeeping::new(&family),
             http: Http::new(&family),
             imports: Imports::new(&family),

@@ -20,6 +20,20 @@ pub const POSTGRES: Address = &[
     Part::or("/tls", "required"),
 ];
 
+/// Address of the password, or the private key, for SFTP.
+pub const SFTP: Address = &[Part::at("/host"), Part::or("/port", "22")];
+/// Address of the secret access key for S3.
+pub const S3: Address = &[Part::at("/endpoint")];
+
+/// Returns the address of a secret, by the type of the export's target.
+pub fn of_export(kind: &str) -> Address {
+    match kind {
+        "sftp" => SFTP,
+        "s3" => S3,
+        _ => NOWHERE,
+    }
+}
+
 /// Returns the address of a secret, by the type of the integration and the secret's name.
 pub fn of_integration(kind: &str, name: &str) -> Address {
     match (kind, name) {

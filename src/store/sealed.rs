@@ -14,7 +14,9 @@ use crate::{
     id::TenantId,
     store::{
         core::{handle::Store, idempotency},
-        entities::{downlink_setting, idempotency_key, integration, network_connection},
+        entities::{
+            downlink_setting, idempotency_key, integration, network_connection, scheduled_export,
+        },
     },
 };
 
@@ -30,6 +32,8 @@ pub enum Column {
     NetworkConnections,
     /// Credentials for sending downlinks.
     DownlinkSettings,
+    /// Credentials of scheduled exports.
+    ScheduledExports,
     /// Answers to requests with an idempotency key.
     IdempotencyKeys,
 }
@@ -50,10 +54,11 @@ pub struct Row {
 
 impl Column {
     /// All columns.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Integrations,
         Self::NetworkConnections,
         Self::DownlinkSettings,
+        Self::ScheduledExports,
         Self::IdempotencyKeys,
     ];
 
@@ -63,6 +68,7 @@ impl Column {
             Self::Integrations => "integrations",
             Self::NetworkConnections => "network connections",
             Self::DownlinkSettings => "downlink settings",
+            Self::ScheduledExports => "scheduled exports",
             Self::IdempotencyKeys => "remembered answers",
         }
     }
@@ -73,6 +79,7 @@ impl Column {
             Self::Integrations => "integrations.secret",
             Self::NetworkConnections => "network_connections.secret",
             Self::DownlinkSettings => "downlink_settings.secret",
+            Self::ScheduledExports => "scheduled_exports.secret",
             Self::IdempotencyKeys => "idempotency_keys.answer",
         }
     }
@@ -170,6 +177,16 @@ impl Store {
                     key: Column::ConnectionId,
                     sealed: Column::Secret,
                     more: described(Expr::val(""), Expr::col(Column::Settings)),
+                };
+                self.replace(columns, Credentials::apart, change).await
+            }
+            Column::ScheduledExports => {
+                use scheduled_export::{Column, Entity};
+                let columns = Columns::<Entity> {
+                    tenant: Column::TenantId,
+                    key: Column::Id,
+                    sealed: Column::Secret,
+                    more: described(Expr::col(Column::Kind), Expr::col(Column::Settings)),
                 };
                 self.replace(columns, Credentials::apart, change).await
             }

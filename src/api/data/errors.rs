@@ -2,6 +2,19 @@
 
 use crate::{api::http::declared_error::DeclaredError, error::Reason};
 
+/// Operations that need nothing but the scheduled export.
+const OF_EXPORT: &[&str] = &[
+    "get_scheduled_export",
+    "update_scheduled_export",
+    "delete_scheduled_export",
+    "create_export_run",
+    "list_export_runs",
+    "test_scheduled_export",
+];
+
+/// Operations that store the settings of a scheduled export.
+const EXPORT_WRITES: &[&str] = &["create_scheduled_export", "update_scheduled_export"];
+
 /// The errors, in the order of their resources.
 pub const ERRORS: &[DeclaredError] = &[
     // Data tables.
@@ -46,6 +59,81 @@ pub const ERRORS: &[DeclaredError] = &[
         reason: Reason::NotFound,
         cause: "Your tenant has no data table with this id.",
         message: "there is no data table \"3\"",
+    },
+    // Scheduled exports.
+    DeclaredError {
+        operations: &["create_scheduled_export", "list_scheduled_exports"],
+        reason: Reason::NotFound,
+        cause: "Your tenant has no data table with this id.",
+        message: "there is no data table \"3\"",
+    },
+    DeclaredError {
+        operations: OF_EXPORT,
+        reason: Reason::NotFound,
+        cause: "The data table has no scheduled export with this id.",
+        message: "there is no scheduled export \"7\"",
+    },
+    DeclaredError {
+        operations: EXPORT_WRITES,
+        reason: Reason::AlreadyExists,
+        cause: "Another scheduled export of the data table has this name. Choose another name.",
+        message: "name: another scheduled export has this name already",
+    },
+    DeclaredError {
+        operations: EXPORT_WRITES,
+        reason: Reason::Invalid,
+        cause: "A member of the body breaks its rule: `schedule` is a cron expression of five fields with a time in the \
+                future, `timezone` is a name of the IANA database, `raw` and `units` need the format `csv`, and a target \
+                must not be a private address that the operator has not allowed.",
+        message: "timezone: must be the name of a time zone, such as Europe/Berlin or UTC",
+    },
+    DeclaredError {
+        operations: EXPORT_WRITES,
+        reason: Reason::Required,
+        cause: "A secret of the target is missing, or its address has changed and the secret is not in the body.",
+        message: "target.password: is required, or target.private_key",
+    },
+    DeclaredError {
+        operations: EXPORT_WRITES,
+        reason: Reason::WrongState,
+        cause: "The target has the type `folder`, and the operator has not set `export_folder`.",
+        message: "target.type: folder requires the operator's setting export_folder",
+    },
+    DeclaredError {
+        operations: &["create_scheduled_export"],
+        reason: Reason::LimitReached,
+        cause: "The data table has 20 scheduled exports. Delete one of them.",
+        message: "a data table can have 20 scheduled exports",
+    },
+    DeclaredError {
+        operations: &["list_scheduled_exports", "list_export_runs"],
+        reason: Reason::Invalid,
+        cause: "A parameter breaks its rule, or `cursor` belongs to another list, or to one with another filter or \
+                order.",
+        message: "cursor: must be a next_cursor that this list has answered",
+    },
+    DeclaredError {
+        operations: &[
+            "get_scheduled_export",
+            "delete_scheduled_export",
+            "create_export_run",
+            "test_scheduled_export",
+        ],
+        reason: Reason::Invalid,
+        cause: "A parameter or header breaks the rule of its schema.",
+        message: "export_id: must be an integer from 1 to 9007199254740991",
+    },
+    DeclaredError {
+        operations: &["create_export_run"],
+        reason: Reason::WrongState,
+        cause: "A run of the scheduled export is in progress. Wait for its end.",
+        message: "run 12 of this export is in progress",
+    },
+    DeclaredError {
+        operations: &["test_scheduled_export"],
+        reason: Reason::Overloaded,
+        cause: "Four tests of the tenant, or 64 of all tenants, are under way. Wait for one to end.",
+        message: "4 tests of this tenant are under way; wait for one to end",
     },
     // Rows.
     DeclaredError {

@@ -12,7 +12,7 @@ use poem_openapi::{
     registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
 };
 
-use super::export::{self, Format, Selection, csv, ndjson, parquet};
+use super::export::{self, Selection};
 use crate::{
     api::{
         data::{columns::Column, row_query::RowQuery},
@@ -25,6 +25,7 @@ use crate::{
         },
         tag::Tag,
     },
+    export::{Format, csv, ndjson, parquet},
     id::DataTableId,
     store::data,
 };

@@ -8,7 +8,7 @@ use crate::{
     api::{
         devices::files::DeviceStream,
         http::{
-            answer::{Found, Pieces, in_pieces},
+            answer::{Found, in_pieces},
             body::Body,
             caller::Caller,
             mirror::mirror,
@@ -19,6 +19,7 @@ use crate::{
         tag::Tag,
     },
     error::Error,
+    export::pieces::Pieces,
     hub::selectors::parse_selector,
     store::{
         Scope,

@@ -6,7 +6,6 @@ use crate::{
     api::{
         devices::row::{Read, Unreadable, read_value},
         http::{
-            csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
             csv_layout,
             csv_records::{self, Cells, Layout, Record, Records},
             json,
@@ -14,6 +13,7 @@ use crate::{
         },
     },
     error::Error,
+    export::csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
     store::devices::NewDevice,
     text::DeviceId,
 };

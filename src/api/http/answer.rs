@@ -1,6 +1,6 @@
 //! Responses of operations that succeed.
 
-use std::{future::Future, io};
+use std::io;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use poem::{
@@ -16,16 +16,10 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::{error::Error, export::pieces::Pieces};
 
 /// Response 200 with a resource or a collection.
 pub struct Found<T>(pub T);
-
-/// Source of a body that is too large to be held in memory.
-pub trait Pieces: Send + 'static {
-    /// Returns the next piece; `None` at the end.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
-}
 
 /// A resource with a revision number.
 pub trait Revised {

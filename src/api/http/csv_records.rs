@@ -3,7 +3,8 @@
 
 use csv_core::ReadRecordResult;
 
-use super::{csv_guard::is_blank, file_encoding::SAVE_AS_UTF8};
+use super::file_encoding::SAVE_AS_UTF8;
+use crate::export::csv_guard::is_blank;
 
 const UNCLOSED: &str = "a quote is opened that is not closed before the next delimiter or line break; \
 reading continues with the next line";

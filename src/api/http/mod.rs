@@ -10,7 +10,7 @@
 //! - Requests: `types.rs`, `body.rs`, `json.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `sheet_file.rs`, `csv_layout.rs`, `csv_records.rs`
 //! - Responses, and objects that several resources share: `answer.rs`, `compression.rs`, `page.rs`, `parameters.rs`, `paging.rs`,
-//!   `sort.rs`, `span.rs`, `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
+//!   `sort.rs`, `span.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
 
 pub(super) mod activity;
 pub(super) mod answer;
@@ -23,7 +23,6 @@ pub(super) mod client;
 pub(super) mod compression;
 pub(super) mod connection;
 pub(super) mod cross_origin;
-pub(super) mod csv_guard;
 pub(super) mod csv_layout;
 pub(super) mod csv_records;
 pub(super) mod declaration;

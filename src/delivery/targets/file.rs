@@ -2,9 +2,9 @@
 //! folder.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,6 +19,7 @@ use crate::{
     delivery::payload::Message,
     error::{Error, Result},
     id::TenantId,
+    private,
     store::deliveries::Delivery,
 };
 
@@ -97,7 +98,7 @@ fn append(mut folder: PathBuf, folders: &[String], name: &str, line: &[u8]) -> i
     for part in folders {
         let parent = folder.clone();
         folder.push(part);
-        make_folder(&folder, &parent)?;
+        private::subfolder(&folder, &parent)?;
     }
     let path = folder.join(name);
     let is_new = !path.exists();
@@ -122,22 +123,6 @@ fn append(mut folder: PathBuf, folders: &[String], name: &str, line: &[u8]) -> i
     Ok(())
 }
 
-fn make_folder(folder: &Path, parent: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o750).create(folder) {
-        Ok(()) => File::open(parent)?.sync_all(),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if fs::symlink_metadata(folder)?.is_dir() {
-                Ok(())
-            } else {
-                Err(io::Error::other(
-                    "there is something else in the folder's place",
-                ))
-            }
-        }
-        Err(error) => Err(error),
-    }
-}
-
 /// True if the last line is incomplete because the machine stopped while it was written.
 fn is_broken_off(file: &mut File) -> io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
@@ -151,6 +136,8 @@ fn is_broken_off(file: &mut File) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod calendar;
 pub mod chart;
 pub mod charts;
+pub mod exports;
 mod fills;
 pub mod fold;
 pub mod functions;

@@ -9,6 +9,9 @@ pub mod imports;
 pub mod latest;
 pub mod number;
 pub mod numbers;
+pub mod recorded;
+pub mod runs;
+pub mod scheduled;
 
 use std::time::Instant;
 
@@ -214,6 +217,7 @@ pub async fn delete<C: Serialize + DeserializeOwned>(
     scope
         .write(async |transaction| {
             let table: DataTable<C> = lock(scope, &transaction, id).await?.try_into()?;
+            scheduled::bury_of(scope, &transaction, id).await?;
             removed::bury::<data_table::Entity>(data_table::Column::Name)
                 .filter(data_table::Column::Id.eq(id.0))
                 .exec(&*transaction)

@@ -23,9 +23,10 @@ use crate::{
     id::TenantId,
     store::{
         core::{clearing::Cleared, handle::Store, removed, transaction::DatabaseTransaction},
+        data::scheduled,
         entities::{
             data_table, data_table_import, data_table_row, delivery, device, device_import,
-            integration, network_connection, tenant,
+            export_run, integration, network_connection, scheduled_export, tenant,
         },
         integrations, networks,
     },
@@ -41,6 +42,8 @@ const IMPORT_AGE: TimeDelta = TimeDelta::hours(1);
 /// Kind of resource that owns many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// Scheduled exports, with their runs.
+    ScheduledExports,
     /// Data tables, with their rows.
     DataTables,
     /// Integrations, with their deliveries.
@@ -59,7 +62,8 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds; tenants come last, because they require the others to be deleted.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
+        Self::ScheduledExports,
         Self::DataTables,
         Self::Integrations,
         Self::Devices,
@@ -73,6 +77,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::ScheduledExports => "scheduled_exports",
             Self::DataTables => "data_tables",
             Self::Integrations => "integrations",
             Self::Devices => "devices",
@@ -84,8 +89,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Removes all data tables, integrations and connections of a tenant, in the order in which the writer of uplinks
-/// locks them.
+/// Removes all data tables, their exports, integrations and connections of a tenant, in the order in which the writer
+/// of uplinks locks them.
 pub(in crate::store) async fn bury_targets(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
@@ -99,6 +104,9 @@ pub(in crate::store) async fn bury_targets(
     for key in connections {
         networks::rows::bury(transaction, key).await?;
     }
+    let key = scheduled_export::Column::Id;
+    let exports = removed::hold::<scheduled_export::Entity>(transaction, tenant, key).await?;
+    scheduled::bury(transaction, exports).await?;
     for key in tables {
         removed::bury::<data_table::Entity>(data_table::Column::Name)
             .filter(data_table::Column::Id.eq(key))
@@ -188,6 +196,10 @@ impl Kind {
             };
         }
         match self {
+            Self::ScheduledExports => {
+                let first = first!(scheduled_export);
+                first.into_tuple().all(connection).await
+            }
             Self::DataTables => first!(data_table).into_tuple().all(connection).await,
             Self::Integrations => first!(integration).into_tuple().all(connection).await,
             Self::Devices => first!(device).into_tuple().all(connection).await,
@@ -240,6 +252,13 @@ impl Kind {
     /// Deletes the rows of an owner, up to the limit of the chunk.
     async fn clear_parts(self, stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
         match self {
+            Self::ScheduledExports => {
+                use export_run::{Column, Entity};
+                let which = Column::ExportId.eq(owner);
+                stretch
+                    .clear::<Entity, i64>(Column::Id, which, &[Column::Number])
+                    .await
+            }
             Self::DataTables => {
                 use data_table_row::{Column, Entity};
                 let which = Column::DataTableId.eq(owner);
@@ -267,6 +286,7 @@ impl Kind {
     /// Deletes an owner without remaining rows, along with rows added in the meantime.
     async fn delete(self, transaction: &DatabaseTransaction, owner: i64) -> Result<(), DbErr> {
         match self {
+            Self::ScheduledExports => delete::<scheduled_export::Entity>(transaction, owner).await,
             Self::DataTables => delete::<data_table::Entity>(transaction, owner).await,
             Self::Integrations => delete::<integration::Entity>(transaction, owner).await,
             Self::Devices => delete::<device::Entity>(transaction, owner).await,

@@ -20,7 +20,7 @@ use super::{
     core::{clearing::Cleared, handle::Store, jobs::JobTable, removed},
     entities::{
         audit_entry, data_table_fill, data_table_import, delivery_replay, device_import, event,
-        session, stream_key,
+        export_run, session, stream_key,
     },
 };
 use crate::{clock::Time, error::Result, id::first_uuid_at};
@@ -49,6 +49,8 @@ pub enum Kind {
     Replays,
     /// Fills of data tables that have ended.
     Fills,
+    /// Runs of scheduled exports that have ended.
+    ExportRuns,
     /// Events of devices and network connections.
     Events,
     /// Uplinks of devices.
@@ -59,7 +61,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are deleted.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::IdempotencyKeys,
         Self::StreamKeys,
         Self::Sessions,
@@ -68,6 +70,7 @@ impl Kind {
         Self::RowImports,
         Self::Replays,
         Self::Fills,
+        Self::ExportRuns,
         Self::Events,
         Self::Uplinks,
         Self::Rows,
@@ -84,6 +87,7 @@ impl Kind {
             Self::RowImports => "row_imports",
             Self::Replays => "replays",
             Self::Fills => "fills",
+            Self::ExportRuns => "export_runs",
             Self::Events => "events",
             Self::Uplinks => "uplinks",
             Self::Rows => "rows",
@@ -100,7 +104,7 @@ pub struct Keeping {
     pub events: Option<TimeDelta>,
     /// Entries of the audit log.
     pub audit_entries: Option<TimeDelta>,
-    /// Imports, replays and fills, after their end.
+    /// Imports, replays, fills and runs of exports, after their end.
     pub jobs: Option<TimeDelta>,
 }
 
@@ -207,6 +211,17 @@ impl Sweep {
             Kind::Fills => match keeping.jobs {
                 Some(kept) => {
                     use data_table_fill::{Column, Entity};
+                    let which = Column::FinishedAt.lt(now - kept);
+                    let order = [Column::FinishedAt];
+                    store
+                        .clear::<Entity, i64>(Column::Id, which, &order, limit)
+                        .await
+                }
+                None => Ok(Cleared::NONE),
+            },
+            Kind::ExportRuns => match keeping.jobs {
+                Some(kept) => {
+                    use export_run::{Column, Entity};
                     let which = Column::FinishedAt.lt(now - kept);
                     let order = [Column::FinishedAt];
                     store

@@ -176,6 +176,7 @@ pub fn filled(path: &str, ids: &Value) -> String {
         .replace("{delivery_id}", text(&ids["deliveries"]))
         .replace("{replay_id}", &ids["replays"].to_string())
         .replace("{fill_id}", &ids["fills"].to_string())
+        .replace("{export_id}", &ids["scheduled-exports"].to_string())
         .replace("{network_device_id}", "AA000000000000FF")
         .replace("{downlink_id}", text(&ids["downlinks"]))
 }
@@ -194,6 +195,11 @@ pub fn body(operation: &str) -> Value {
         // Found, and refused for its id: so that it is there for the next caller.
         "adopt_unknown_device" => json!({"id": "import"}),
         "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
+        "create_scheduled_export" | "update_scheduled_export" => {
+            json!({"name": "x", "format": "csv", "schedule": "0 0 * * *",
+            "timezone": "UTC", "target": {"type": "sftp", "host": "nowhere.invalid", "username": "u",
+            "password": "p"}})
+        }
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
         "update_downlink_settings" => json!({"settings": {"type": "sigfox"}}),
@@ -243,6 +249,9 @@ pub async fn provision_tenant(hub: &Hub) -> Value {
         .created();
     let path = format!("data-tables/{}/fill", table["id"]);
     let fill = hub.post(&path, &json!({})).await.created();
+    let path = format!("data-tables/{}/scheduled-exports", table["id"]);
+    let export = hub.post(&path, &body("update_scheduled_export")).await;
+    let export = export.created();
     // A name that stands for nothing.
     let settings =
         json!({"settings": {"type": "http", "method": "POST", "url": "https://nowhere.invalid/"}});
@@ -256,6 +265,7 @@ pub async fn provision_tenant(hub: &Hub) -> Value {
         "deliveries": deliveries[0]["id"],
         "replays": replay["id"],
         "fills": fill["id"],
+        "scheduled-exports": export["id"],
         "downlinks": downlink["id"],
         "network-connections": connection.id,
         "device-imports": import["id"],

@@ -52,6 +52,7 @@ fn filled(path: &str) -> String {
         .replace("{delivery_id}", "0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11")
         .replace("{replay_id}", "999999")
         .replace("{fill_id}", "999999")
+        .replace("{export_id}", "999999")
 }
 
 pub fn needs_token(operation: &Value) -> bool {

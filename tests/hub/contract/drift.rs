@@ -105,7 +105,8 @@ const SPAWNS: &[(&str, usize, &str)] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("sea_orm", &["store"]),
     ("poem_openapi", &["api"]),
-    ("StatusCode", &["api", "delivery", "outgoing"]),
+    // SFTP has a type of this name, too.
+    ("StatusCode", &["api", "delivery", "outgoing", "s3", "sftp"]),
     ("rquickjs", &["driver"]),
 ];
 

@@ -105,16 +105,59 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     (
         "Fields in an export",
         &[
-            ("api/data/export/mod.rs", "NAMES_MAX_BYTES"),
-            ("api/data/export/parquet.rs", "FIELDS_MAX"),
+            ("export/mod.rs", "NAMES_MAX_BYTES"),
+            ("export/parquet.rs", "FIELDS_MAX"),
         ],
     ),
     (
         "Rows that an export holds",
         &[
-            ("api/data/export/mod.rs", "AT_ONCE"),
-            ("api/data/export/parquet.rs", "GROUP_ROWS_MAX"),
-            ("api/data/export/parquet.rs", "GROUP_BYTES_MAX"),
+            ("api/data/export.rs", "AT_ONCE"),
+            ("export/parquet.rs", "GROUP_ROWS_MAX"),
+            ("export/parquet.rs", "GROUP_BYTES_MAX"),
+        ],
+    ),
+    (
+        "Scheduled exports of a data table",
+        &[("store/data/scheduled.rs", "EXPORTS_MAX")],
+    ),
+    (
+        "Scheduled exports that a hub works on",
+        &[
+            ("export/exporter.rs", "AT_ONCE"),
+            ("export/exporter.rs", "TENANT_AT_ONCE"),
+        ],
+    ),
+    (
+        "Rows that a scheduled export reads",
+        &[("export/window.rs", "AT_ONCE")],
+    ),
+    ("Time for one step of a run of a scheduled export", &[]),
+    (
+        "Time for one attempt of a run of a scheduled export",
+        &[("export/run.rs", "ATTEMPT_MAX")],
+    ),
+    (
+        "Time for the test of a scheduled export",
+        &[("export/exporter.rs", "TEST_MAX")],
+    ),
+    (
+        "Bytes that an SFTP server may send",
+        &[("crates/net/src/sftp/login.rs", "UNASKED_MAX_BYTES")],
+    ),
+    (
+        "Packet of an SFTP server",
+        &[("crates/net/src/sftp/login.rs", "PACKET_MAX")],
+    ),
+    (
+        "Time for the login to an SFTP server",
+        &[("crates/net/src/sftp/login.rs", "LOGIN_MAX")],
+    ),
+    (
+        "Part of an object in S3",
+        &[
+            ("export/targets/s3.rs", "PART"),
+            ("export/targets/s3.rs", "PARTS_MAX"),
         ],
     ),
     (

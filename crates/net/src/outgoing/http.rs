@@ -65,6 +65,8 @@ pub struct Response {
     pub status: StatusCode,
     /// Wait that the server requests, at most [`retry_after::RETRY_AFTER_MAX`].
     pub retry_after: Option<TimeDelta>,
+    /// Headers of the response.
+    pub headers: HeaderMap,
     body: Incoming,
     /// Deadline of the request.
     ends_at: Instant,
@@ -168,6 +170,7 @@ impl Client {
         Ok(Response {
             status: head.status,
             retry_after: retry_after::read(&head.headers, clock::now()),
+            headers: head.headers,
             body,
             ends_at,
         })

@@ -7,12 +7,12 @@ use crate::{
     api::{
         data::columns::ColumnType,
         http::{
-            csv_guard::{is_blank, read_text},
             csv_layout,
             csv_records::{self, Cells, Layout, Record, Records},
         },
     },
     error::Error,
+    export::csv_guard::{is_blank, read_text},
 };
 
 /// A CSV file whose header line has been read. Iterates over its rows and their line numbers.

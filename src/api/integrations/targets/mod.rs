@@ -16,7 +16,7 @@ mod http;
 mod kafka;
 mod mqtt;
 mod postgres;
-mod target_type;
+pub mod target_type;
 mod websocket;
 
 use file::{FileTarget, FileTargetView};

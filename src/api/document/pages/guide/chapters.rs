@@ -47,7 +47,8 @@ chapters! {
         "downlinks" "Send messages to devices, and set their desired state"
         "device-files" "Import and export devices as CSV and NDJSON";
     "Data tables":
-        "data-tables" "Store decoded data, ask for rows, export them";
+        "data-tables" "Store decoded data, ask for rows, export them"
+        "exports" "Send new rows to SFTP, S3 or a folder, on a schedule";
     "Drivers":
         "drivers" "Write and test a driver"
         "driver-registry" "Versions, tags, roll back, export and import"

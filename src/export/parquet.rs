@@ -18,8 +18,8 @@ use parquet::{
 };
 use serde_json::Value;
 
-use super::{Field, Format};
-use crate::{api::data::columns::ColumnType, error::Error, store::data::Row, threads::run_apart};
+use super::{Field, FieldKind, Format};
+use crate::{error::Error, store::data::Row, threads::run_apart};
 
 /// Maximum number of rows in a group.
 const GROUP_ROWS_MAX: usize = 20_000;
@@ -134,10 +134,10 @@ fn schema(fields: &[Field]) -> Result<TypePtr, ParquetError> {
     ];
     for field in fields {
         let (physical, logical) = match field.kind {
-            ColumnType::Number => (PhysicalType::DOUBLE, None),
-            ColumnType::Boolean => (PhysicalType::BOOLEAN, None),
-            ColumnType::Text => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
-            ColumnType::Json => (PhysicalType::BYTE_ARRAY, Some(LogicalType::Json)),
+            FieldKind::Number => (PhysicalType::DOUBLE, None),
+            FieldKind::Boolean => (PhysicalType::BOOLEAN, None),
+            FieldKind::Text => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+            FieldKind::Json => (PhysicalType::BYTE_ARRAY, Some(LogicalType::Json)),
         };
         let name = name(&field.path);
         columns.push(column(&name, physical, logical, Repetition::OPTIONAL)?);
@@ -171,10 +171,10 @@ impl Group {
         let values = |field: &Field| Values {
             present: Vec::new(),
             content: match field.kind {
-                ColumnType::Number => Content::Numbers(Vec::new()),
-                ColumnType::Boolean => Content::Booleans(Vec::new()),
-                ColumnType::Text => Content::Texts(Vec::new()),
-                ColumnType::Json => Content::Json(Vec::new()),
+                FieldKind::Number => Content::Numbers(Vec::new()),
+                FieldKind::Boolean => Content::Booleans(Vec::new()),
+                FieldKind::Text => Content::Texts(Vec::new()),
+                FieldKind::Json => Content::Json(Vec::new()),
             },
         };
         Self {

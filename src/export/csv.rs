@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use chrono::SecondsFormat;
 use serde_json::Value;
 
-use super::{Field, Format};
-use crate::{api::http::csv_guard::guarded, error::Error, store::data::Row};
+use super::{Field, Format, csv_guard::guarded};
+use crate::{error::Error, store::data::Row};
 
 /// CSV file with a header line.
 pub struct Csv {

@@ -1,0 +1,464 @@
+//! Scheduled exports of data tables.
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    clock::{self, Time},
+    error::{Error, Reason, Result},
+    id::{DataTableId, ExportId, TenantId},
+    secret::Stored,
+    store::{
+        core::{
+            audit::subject,
+            failure,
+            handle::Store,
+            json::{from_column, to_json},
+            listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
+            page::Page,
+            removed,
+            scope::Scope,
+            transaction::DatabaseTransaction,
+        },
+        entities::{data_table, export_run, scheduled_export},
+    },
+};
+
+/// Name of the resource in paths.
+pub(super) const RESOURCE: &str = "scheduled-exports";
+/// Maximum number of scheduled exports per data table.
+pub const EXPORTS_MAX: u64 = 20;
+
+/// Format of an exported file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    Csv,
+    Ndjson,
+    Parquet,
+}
+
+/// Form of an exported file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileForm {
+    /// Format of the file.
+    pub format: FileFormat,
+    /// True if the file is compressed with gzip.
+    pub gzip: bool,
+    /// True for the texts of CSV as they are, false for texts that are safe in spreadsheets.
+    pub raw: bool,
+    /// True for units in the header line of CSV.
+    pub units: bool,
+}
+
+/// Configuration of a scheduled export, as clients provide it.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewExport {
+    /// Name, unique in the data table.
+    pub name: String,
+    /// True if the schedule begins runs.
+    pub enabled: bool,
+    /// True if the first run exports the rows that existed when the export was created.
+    pub include_existing_rows: bool,
+    /// Form of the files.
+    pub file: FileForm,
+    /// Times of the runs, as a cron expression.
+    pub schedule: String,
+    /// Name of the time zone of the schedule.
+    pub timezone: String,
+    /// Type of the target.
+    pub kind: String,
+    /// Settings of the target.
+    pub settings: Value,
+    /// Sealed credentials.
+    #[serde(skip)]
+    pub secret: Option<Vec<u8>>,
+}
+
+/// Scheduled export of a data table.
+#[derive(Debug, Clone)]
+pub struct ScheduledExport {
+    /// Identifier of the export.
+    pub id: ExportId,
+    /// Data table.
+    pub table: DataTableId,
+    /// Configuration, as the client provided it.
+    pub provisioned: NewExport,
+    /// Time of the next run; `None` while it is disabled.
+    pub next_run_at: Option<Time>,
+    /// End of the last run that sent its rows.
+    pub last_success_at: Option<Time>,
+    /// Revision, which grows with every change by a client.
+    pub revision: i64,
+    /// Time of creation.
+    pub created_at: Time,
+    /// Time of the last change.
+    pub updated_at: Time,
+}
+
+/// Filter of scheduled exports; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// True for enabled exports, false for disabled ones.
+    pub enabled: Option<bool>,
+    /// Text that the name must contain, ignoring case.
+    pub search: Option<String>,
+}
+
+impl NewExport {
+    /// Returns the stored credentials and the settings that determine where they are sent.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored {
+            settings: &self.settings,
+            secret: self.secret.as_deref(),
+        }
+    }
+
+    fn has_schedule_of(&self, other: &Self) -> bool {
+        (self.enabled, &self.schedule, &self.timezone)
+            == (other.enabled, &other.schedule, &other.timezone)
+    }
+}
+
+impl Store {
+    /// Returns the exports that have something to do now.
+    pub async fn due_exports(&self, limit: u64) -> Result<Vec<(TenantId, ExportId)>> {
+        let now = self.now();
+        let mut due: Vec<(i64, i64)> = scheduled_export::Entity::find()
+            .filter(scheduled_export::Column::NextRunAt.lte(now))
+            .filter(removed::is_live(
+                scheduled_export::Column::TenantId.into_expr(),
+            ))
+            .order_by_asc(scheduled_export::Column::NextRunAt)
+            .limit(limit)
+            .select_only()
+            .column(scheduled_export::Column::TenantId)
+            .column(scheduled_export::Column::Id)
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        let begun: Vec<(i64, i64)> = export_run::Entity::find()
+            .filter(export_run::Column::DueAt.lte(now))
+            .filter(removed::is_live(export_run::Column::TenantId.into_expr()))
+            .order_by_asc(export_run::Column::DueAt)
+            .limit(limit)
+            .select_only()
+            .column(export_run::Column::TenantId)
+            .column(export_run::Column::ExportId)
+            .into_tuple()
+            .all(&self.inner.reader)
+            .await?;
+        due.extend(begun);
+        due.sort_unstable();
+        due.dedup();
+        let typed = |(tenant, id)| (TenantId(tenant), ExportId(id));
+        Ok(due.into_iter().map(typed).collect())
+    }
+}
+
+/// Adds a scheduled export, which has exported all rows up to `position`. `seal` returns its credentials, sealed for the
+/// new row.
+pub async fn insert(
+    scope: &Scope,
+    table: DataTableId,
+    new: NewExport,
+    next_run_at: Option<Time>,
+    position: Option<Uuid>,
+    seal: impl Fn(ExportId) -> Result<Option<Vec<u8>>>,
+) -> Result<ScheduledExport> {
+    use scheduled_export::Column;
+    let now = clock::now();
+    scope
+        .write(async |transaction| {
+            // Locked, so that each of two concurrent calls counts the other's export.
+            scope
+                .find::<data_table::Entity>()
+                .filter(data_table::Column::Id.eq(table.0))
+                .lock(LockType::NoKeyUpdate)
+                .one(&*transaction)
+                .await?
+                .ok_or_else(|| super::missing(table))?;
+            let present = scope
+                .find::<scheduled_export::Entity>()
+                .filter(Column::DataTableId.eq(table.0))
+                .count(&*transaction)
+                .await?;
+            if present >= EXPORTS_MAX {
+                return Err(Error::rejected(
+                    Reason::LimitReached,
+                    format!("a data table can have {EXPORTS_MAX} scheduled exports"),
+                ));
+            }
+            let mut model = scheduled_export::ActiveModel {
+                created_at: Set(now),
+                data_table_id: Set(table.0),
+                next_run_at: Set(next_run_at),
+                position: Set(position),
+                runs: Set(0),
+                ..columns(scope, new.clone(), now)?
+            }
+            .insert(&*transaction)
+            .await
+            .map_err(name_taken)?;
+            if let Some(secret) = seal(ExportId(model.id))? {
+                scope
+                    .update::<scheduled_export::Entity>()
+                    .col_expr(Column::Secret, Expr::value(secret.clone()))
+                    .filter(Column::Id.eq(model.id))
+                    .exec(&*transaction)
+                    .await?;
+                model.secret = Some(secret);
+            }
+            scope
+                .note_created(&transaction, subject(RESOURCE, model.id), &new)
+                .await?;
+            Ok(model.try_into()?)
+        })
+        .await
+}
+
+/// Returns a scheduled export of a data table.
+pub async fn get(scope: &Scope, table: DataTableId, id: ExportId) -> Result<ScheduledExport> {
+    let found = scope
+        .find::<scheduled_export::Entity>()
+        .filter(scheduled_export::Column::Id.eq(id.0))
+        .filter(scheduled_export::Column::DataTableId.eq(table.0))
+        .one(scope.reader())
+        .await?;
+    Ok(found.ok_or_else(|| missing(id))?.try_into()?)
+}
+
+/// Returns a page of a data table's scheduled exports.
+pub async fn list(
+    scope: &Scope,
+    table: DataTableId,
+    filter: &Filter,
+    sort: Sort<ResourceOrder>,
+    stretch: &Stretch,
+) -> Result<Page<ScheduledExport, Place>> {
+    use scheduled_export::Column;
+    let search = filter.search.as_ref();
+    let condition = Condition::all()
+        .add(Column::DataTableId.eq(table.0))
+        .add_option(filter.enabled.map(|enabled| Column::Enabled.eq(enabled)))
+        .add_option(search.map(|text| listing::holding(text, scheduled_export::Entity::SEARCHED)));
+    let query = scope.find::<scheduled_export::Entity>().filter(condition);
+    let page = listing::resources(scope, query, sort, stretch).await?;
+    page.try_map(|model| Ok(model.try_into()?))
+}
+
+impl Resource for scheduled_export::Entity {
+    const KEY: Self::Column = scheduled_export::Column::Id;
+    const NAME: Self::Column = scheduled_export::Column::Name;
+    const UPDATED: Self::Column = scheduled_export::Column::UpdatedAt;
+    const SEARCHED: &'static [Self::Column] = &[scheduled_export::Column::Name];
+}
+
+/// Replaces the configuration of an export; `seal` derives the sealed credentials from the previous one. The time of the
+/// next run stays if the schedule does.
+pub async fn update(
+    scope: &Scope,
+    table: DataTableId,
+    id: ExportId,
+    new: NewExport,
+    next_run_at: Option<Time>,
+    seal: impl Fn(&NewExport) -> Result<Option<Vec<u8>>>,
+) -> Result<ScheduledExport> {
+    scope
+        .write(async |transaction| {
+            let before = lock(scope, &transaction, table, id).await?;
+            let revision = before.revision;
+            let before = ScheduledExport::try_from(before)?;
+            let mut changed = columns(scope, new.clone(), clock::now())?;
+            changed.revision = Set(revision + 1);
+            changed.secret = Set(seal(&before.provisioned)?);
+            if !new.has_schedule_of(&before.provisioned) {
+                changed.next_run_at = Set(next_run_at);
+            }
+            let updated = scope
+                .update::<scheduled_export::Entity>()
+                .set(changed)
+                .filter(scheduled_export::Column::Id.eq(id.0))
+                .exec_with_returning(&*transaction)
+                .await
+                .map_err(name_taken)?;
+            scope
+                .note_changed(
+                    &transaction,
+                    subject(RESOURCE, id),
+                    &before.provisioned,
+                    &new,
+                )
+                .await?;
+            let updated = updated.into_iter().next().ok_or_else(|| missing(id))?;
+            Ok(updated.try_into()?)
+        })
+        .await
+}
+
+/// Removes an export and returns it; its runs are deleted later.
+pub async fn delete(scope: &Scope, table: DataTableId, id: ExportId) -> Result<ScheduledExport> {
+    scope
+        .write(async |transaction| {
+            let model = lock(scope, &transaction, table, id).await?;
+            let export = ScheduledExport::try_from(model)?;
+            bury(&transaction, vec![id.0]).await?;
+            scope
+                .note_deleted(&transaction, subject(RESOURCE, id), &export.provisioned)
+                .await?;
+            Ok(export)
+        })
+        .await
+}
+
+/// Removes the exports of a data table that is being removed.
+pub(super) async fn bury_of(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    table: DataTableId,
+) -> Result<()> {
+    let keys: Vec<i64> = scope
+        .find::<scheduled_export::Entity>()
+        .filter(scheduled_export::Column::DataTableId.eq(table.0))
+        .order_by_asc(scheduled_export::Column::Id)
+        .lock(LockType::Update)
+        .select_only()
+        .column(scheduled_export::Column::Id)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    Ok(bury(transaction, keys).await?)
+}
+
+/// Removes exports whose rows are locked.
+pub(in crate::store) async fn bury(
+    transaction: &DatabaseTransaction,
+    keys: Vec<i64>,
+) -> Result<(), DbErr> {
+    use scheduled_export::Column;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    removed::bury::<scheduled_export::Entity>(Column::Name)
+        .col_expr(Column::Secret, Expr::value(None::<Vec<u8>>))
+        .col_expr(Column::NextRunAt, Expr::value(None::<Time>))
+        .filter(Column::Id.is_in(keys.clone()))
+        .exec(transaction)
+        .await?;
+    export_run::Entity::update_many()
+        .col_expr(
+            export_run::Column::TenantId,
+            Expr::value(removed::REMOVED.0),
+        )
+        .col_expr(export_run::Column::DueAt, Expr::value(None::<Time>))
+        .filter(export_run::Column::ExportId.is_in(keys))
+        .filter(export_run::Column::DueAt.is_not_null())
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn lock(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    table: DataTableId,
+    id: ExportId,
+) -> Result<scheduled_export::Model> {
+    let which = Condition::all()
+        .add(scheduled_export::Column::Id.eq(id.0))
+        .add(scheduled_export::Column::DataTableId.eq(table.0));
+    scope
+        .lock::<scheduled_export::Entity>(transaction, which, || missing(id))
+        .await
+}
+
+fn columns(scope: &Scope, new: NewExport, now: Time) -> Result<scheduled_export::ActiveModel> {
+    let NewExport {
+        name,
+        enabled,
+        include_existing_rows,
+        file,
+        schedule,
+        timezone,
+        kind,
+        settings,
+        secret: _,
+    } = new;
+    Ok(scheduled_export::ActiveModel {
+        tenant_id: Set(scope.tenant.0),
+        updated_at: Set(now),
+        name: Set(name),
+        enabled: Set(enabled),
+        include_existing_rows: Set(include_existing_rows),
+        file: Set(to_json(&file)?),
+        schedule: Set(schedule),
+        timezone: Set(timezone),
+        kind: Set(kind),
+        settings: Set(settings),
+        ..Default::default()
+    })
+}
+
+pub(super) fn missing(id: ExportId) -> Error {
+    Error::missing("scheduled export", id)
+}
+
+fn name_taken(error: DbErr) -> Error {
+    failure::name_taken(error, "scheduled export")
+}
+
+impl TryFrom<scheduled_export::Model> for ScheduledExport {
+    type Error = DbErr;
+
+    fn try_from(model: scheduled_export::Model) -> Result<Self, DbErr> {
+        let scheduled_export::Model {
+            tenant_id: _,
+            id,
+            created_at,
+            updated_at,
+            revision,
+            data_table_id,
+            name,
+            enabled,
+            include_existing_rows,
+            file,
+            schedule,
+            timezone,
+            kind,
+            settings,
+            secret,
+            next_run_at,
+            position: _,
+            runs: _,
+            last_success_at,
+        } = model;
+        Ok(Self {
+            id: ExportId(id),
+            table: DataTableId(data_table_id),
+            provisioned: NewExport {
+                name,
+                enabled,
+                include_existing_rows,
+                file: from_column(scheduled_export::Column::File, file)?,
+                schedule,
+                timezone,
+                kind,
+                settings,
+                secret,
+            },
+            next_run_at,
+            last_success_at,
+            revision,
+            created_at,
+            updated_at,
+        })
+    }
+}
