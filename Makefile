@@ -219,10 +219,11 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	@$(MAKE) proxies
 	@$(MAKE) acme
 
-exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow
+exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow, and sent to S3
 	$(call heading,exports of data tables)
 	@$(call python-tools,contract-tests/exports)
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/run
+	@contract-tests/exports/.venv/bin/python contract-tests/exports/s3
 
 sftp: build ## scheduled exports to OpenSSH, with a kill in the middle and a full disk
 	$(call heading,scheduled exports to OpenSSH)

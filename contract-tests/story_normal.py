@@ -12,6 +12,8 @@ import datetime
 import re
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
+# A time in the name of a file.
+STAMP = re.compile(r"(?<=_)\d{8}T\d{6}Z(?=_)")
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
 # The first milliseconds of the story, as a UUID of version 7 begins with them.
 UUID_TIME = "019cad8f-ac00"
@@ -23,6 +25,8 @@ FIXED = {
     "memory_peak_bytes": 262144,
     "lag_s": 0,
     "age_s": 62,
+    # By a schedule, and not a time after the request.
+    "next_run_at": "2026-03-03T05:00:00Z",
     "next_cursor": "eyJFWEFNUExFIjoiY3Vyc29yIn0",
     "address": "203.0.113.7",
 }
@@ -79,6 +83,7 @@ class Normal:
         for real, shown in self.names.items():
             text = text.replace(real, shown)
         text = UUID.sub(lambda found: self.uuid(found[0]), text)
+        text = STAMP.sub("20260302T093000Z", text)
         return TIME.sub(lambda found: self.time(found[0]), text)
 
     def value(self, value, name=None):

@@ -58,7 +58,7 @@ pub async fn whole<F: Format>(
     let file = match until {
         Some(_) => {
             selection.filter.until = until;
-            File::new(Source::All(selection), after, fields, format)
+            File::new(Source::All(Box::new(selection)), after, fields, format)
         }
         None => File::new(Source::Nothing, after, fields, format),
     };
@@ -106,7 +106,7 @@ fn fields_of(columns: &[Column]) -> Vec<Field> {
 /// Source of the rows of a file.
 enum Source {
     /// The rows of a selection.
-    All(Selection),
+    All(Box<Selection>),
     /// No rows.
     Nothing,
 }

@@ -45,7 +45,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewScheduledExport")]
 struct NewScheduledExportBody {
-    /// Name of the scheduled export, unique in the data table. Must not contain control characters.
+    /// Name of the scheduled export, unique in the data table.
     name: Name,
     /// Whether the schedule begins runs. While it is false, no run begins by itself; a run in progress, with its
     /// retries, goes on.
@@ -74,7 +74,7 @@ struct NewScheduledExportBody {
     #[serde(default)]
     units: bool,
     /// Times of the runs as a cron expression of five fields: minute, hour, day of the month, month, day of the week.
-    /// Must have a time in the future. Must not contain control characters.
+    /// One without a time in the future is rejected.
     schedule: CronText,
     /// Time zone of `schedule`, as a name of the IANA database. Where clocks are set forward, a time that does not exist
     /// is taken at the first one after it; where they are set back, a fixed time occurs once.
@@ -194,7 +194,7 @@ impl ScheduledExportsApi {
         id: Path<Id>,
         /// Only enabled scheduled exports, or with `false` only disabled ones.
         enabled: Query<Option<bool>>,
-        /// Text that the name must contain, ignoring case. Must not contain control characters.
+        /// Text that the name must contain, ignoring case.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,

@@ -15,6 +15,9 @@ pub const KIND: &str = "sftp";
 /// Port of SSH.
 pub const PORT: u16 = 22;
 
+/// Number of earlier attempts whose remains are removed.
+const OLD_PARTS: i32 = 10;
+
 /// Settings, which are stored unencrypted.
 #[derive(Deserialize)]
 struct Settings {
@@ -94,9 +97,8 @@ impl SftpFile {
 
     /// Begins a file.
     pub async fn begin(&mut self, name: &str, attempt: i32) -> Result<(), String> {
-        if attempt > 1 {
-            // The others were removed by the attempts between.
-            let old = self.path(&part_of(name, attempt - 1));
+        for old in (attempt - OLD_PARTS).max(1)..attempt {
+            let old = self.path(&part_of(name, old));
             self.session.remove(&old).await?;
         }
         let part = self.path(&part_of(name, attempt));

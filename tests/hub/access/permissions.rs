@@ -195,11 +195,8 @@ pub fn body(operation: &str) -> Value {
         // Found, and refused for its id: so that it is there for the next caller.
         "adopt_unknown_device" => json!({"id": "import"}),
         "update_driver_tag" => json!({"digest": digest_of(UNTAGGED)}),
-        "create_scheduled_export" | "update_scheduled_export" => {
-            json!({"name": "x", "format": "csv", "schedule": "0 0 * * *",
-            "timezone": "UTC", "target": {"type": "sftp", "host": "nowhere.invalid", "username": "u",
-            "password": "p"}})
-        }
+        "create_scheduled_export" => scheduled_export("y"),
+        "update_scheduled_export" => scheduled_export("x"),
         "update_data_table" => json!({"name": "x", "selector": ""}),
         "update_integration" => json!({"name": "x", "selector": "", "target": target}),
         "update_downlink_settings" => json!({"settings": {"type": "sigfox"}}),
@@ -210,6 +207,13 @@ pub fn body(operation: &str) -> Value {
         "create_replay" => json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
         _ => json!({}),
     }
+}
+
+fn scheduled_export(name: &str) -> Value {
+    let target =
+        json!({"type": "sftp", "host": "nowhere.invalid", "username": "u", "password": "p"});
+    json!({"name": name, "format": "csv", "schedule": "0 0 * * *", "timezone": "UTC",
+        "target": target})
 }
 
 /// Makes one of everything, and another tenant.

@@ -59,6 +59,16 @@ async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
             let table = hub.post("data-tables", &table).await.created();
             (json!({"id": table["id"]}), json!({}))
         }
+        "create_scheduled_export" => {
+            let (table, body) = exported_table(hub, "scheduled").await;
+            (json!({"id": table}), body)
+        }
+        "create_export_run" => {
+            let (table, body) = exported_table(hub, "run").await;
+            let path = format!("data-tables/{table}/scheduled-exports");
+            let export = hub.post(&path, &body).await.created();
+            (json!({"id": table, "export_id": export["id"]}), json!({}))
+        }
         "create_replay" => {
             let id = hub
                 .integration("replayed", "", "https://nowhere.invalid/sink")
@@ -75,6 +85,17 @@ async fn request(hub: &Hub, operation: &str) -> (Value, Value) {
         }
         other => panic!("{other} has links: say here what it is called with"),
     }
+}
+
+/// A data table, and the body of a scheduled export of it.
+async fn exported_table(hub: &Hub, name: &str) -> (Value, Value) {
+    let table = json!({"name": name, "selector": ""});
+    let table = hub.post("data-tables", &table).await.created();
+    let target =
+        json!({"type": "sftp", "host": "nowhere.invalid", "username": "u", "password": "p"});
+    let body = json!({"name": "e", "enabled": false, "format": "csv", "schedule": "0 0 * * *",
+        "timezone": "UTC", "target": target});
+    (table["id"].clone(), body)
 }
 
 #[tokio::test(flavor = "multi_thread")]

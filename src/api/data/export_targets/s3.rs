@@ -22,11 +22,10 @@ pub struct S3Target {
     region: RegionName,
     /// Name of the bucket, which must exist.
     bucket: BucketName,
-    /// Text before the names of the files, such as `climate/`; none if omitted or null. Must not contain control
-    /// characters.
+    /// Text before the names of the files, such as `climate/`; none if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<ObjectPrefix>,
-    /// Identifier of the access key: visible ASCII characters, with inner spaces.
+    /// Identifier of the access key.
     access_key_id: ProtocolText,
     /// Secret of the access key. Responses never contain it. If omitted in an update, the stored value is kept as long
     /// as `endpoint` stays the same.

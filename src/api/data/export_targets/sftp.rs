@@ -27,9 +27,9 @@ pub struct SftpTarget {
     /// Port of the server. 22 if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<TcpPort>,
-    /// Name of the user, without control characters.
+    /// Name of the user.
     username: Login,
-    /// Password of the user, without control characters. Either a password or a private key is required. Responses never
+    /// Password of the user. Either a password or a private key is required. Responses never
     /// contain it. If both are omitted in an update, the stored one is kept as long as `host` and `port` stay the same.
     #[oai(write_only)]
     #[serde(skip_serializing)]
@@ -43,7 +43,7 @@ pub struct SftpTarget {
     #[serde(skip_serializing_if = "Option::is_none")]
     host_key: Option<HostKeyText>,
     /// Folder for the files, which must exist; relative to the user's folder unless it starts with `/`. The user's folder
-    /// if omitted or null. Must not contain control characters.
+    /// if omitted or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<RemoteFolder>,
 }

@@ -22,7 +22,7 @@ const NOT_HELD_UP: [&str; 4] = [
 ];
 /// Tables that requests read before they write anything, and tables that every request reads.
 const LOCKS: &str = "BEGIN; LOCK TABLE devices, drivers, driver_versions, network_connections, integrations, \
-     data_tables, deliveries, device_imports, unknown_devices IN ACCESS EXCLUSIVE MODE; \
+     data_tables, scheduled_exports, deliveries, device_imports, unknown_devices IN ACCESS EXCLUSIVE MODE; \
      LOCK TABLE users, api_keys, tenants, stream_keys, leases IN SHARE MODE";
 
 /// The operations that take a key.
