@@ -22,9 +22,6 @@ use crate::{
     },
 };
 
-/// Number of devices whose present rows one statement looks for.
-const DEVICES_AT_ONCE: usize = 50;
-
 /// Uplinks of a chunk whose rows may be missing.
 pub struct Chunk {
     /// Identifiers of the uplinks.
@@ -138,27 +135,23 @@ async fn present(
     by_device: &BTreeMap<String, OfDevice>,
 ) -> Result<Vec<Present>> {
     use data_table_row::Column;
-    let spans: Vec<Condition> = by_device
-        .iter()
-        .filter_map(|(device, of_device)| {
-            let times = || of_device.times.iter().copied();
-            let at = Column::Ts.between(times().min()?, times().max()?);
-            Some(Condition::all().add(Column::DeviceId.eq(device)).add(at))
-        })
-        .collect();
-    let uplinks = by_device.values().flat_map(|of_device| &of_device.uplinks);
-    let uplinks = padded(uplinks.copied().collect());
-    let of_uplinks = Condition::any()
-        .add(Column::UplinkId.is_in(uplinks))
-        .add(Column::UplinkId.is_null());
     let mut found = Vec::new();
-    for spans in spans.chunks(DEVICES_AT_ONCE) {
-        let any = spans.iter().cloned().fold(Condition::any(), Condition::add);
+    // One statement for each device: SQLite would read the whole table for a condition on several.
+    for (device, of_device) in by_device {
+        let times = || of_device.times.iter().copied();
+        let (Some(first), Some(last)) = (times().min(), times().max()) else {
+            continue;
+        };
+        let uplinks = padded(of_device.uplinks.iter().copied().collect());
+        let of_uplinks = Condition::any()
+            .add(Column::UplinkId.is_in(uplinks))
+            .add(Column::UplinkId.is_null());
         let rows = scope
             .find::<data_table_row::Entity>()
             .filter(Column::DataTableId.eq(fill.table.0))
-            .filter(any)
-            .filter(of_uplinks.clone())
+            .filter(Column::DeviceId.eq(device))
+            .filter(Column::Ts.between(first, last))
+            .filter(of_uplinks)
             .all(transaction)
             .await?;
         found.extend(rows.into_iter().map(|row| Present {

@@ -8,7 +8,7 @@ use std::{
 
 use chrono::TimeDelta;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use serde_json::Value;
 
@@ -35,9 +35,6 @@ use crate::{
         },
     },
 };
-
-/// Number of devices whose present rows one statement looks for.
-const DEVICES_AT_ONCE: usize = 50;
 
 /// Rows that are imported together, from one or more waiting batches.
 pub struct Batch {
@@ -122,7 +119,7 @@ pub async fn work(scope: &Scope, id: RowImportId, batch: Batch) -> Result<BatchR
             let table = DataTableId(import.data_table_id);
             let oldest = oldest(scope, &transaction, table).await?;
             let present = present(scope, &transaction, table, &batch).await?;
-            let import_row = ImportRow {
+            let rules = Rules {
                 scope,
                 import: id,
                 table,
@@ -130,7 +127,7 @@ pub async fn work(scope: &Scope, id: RowImportId, batch: Batch) -> Result<BatchR
                 oldest,
                 present,
             };
-            let outcome = import_row.all(batch.rows);
+            let outcome = rules.apply(batch.rows);
             let counts = [
                 (
                     data_table_import::Column::Added,
@@ -229,20 +226,14 @@ async fn present(
         let times = times.entry(&content.device_id).or_default();
         times.insert(content.time);
     }
-    let of_devices: Vec<Condition> = times
-        .into_iter()
-        .map(|(device, times)| {
-            let at = Column::Ts.is_in(padded(times.into_iter().collect()));
-            Condition::all().add(Column::DeviceId.eq(device)).add(at)
-        })
-        .collect();
     let mut found = HashMap::new();
-    for of_devices in of_devices.chunks(DEVICES_AT_ONCE) {
-        let any = of_devices.iter().cloned();
+    // One statement for each device: SQLite would read the whole table for a condition on several.
+    for (device, times) in times {
         let rows: Vec<(String, Time)> = scope
             .find::<Entity>()
             .filter(Column::DataTableId.eq(table.0))
-            .filter(any.fold(Condition::any(), Condition::add))
+            .filter(Column::DeviceId.eq(device))
+            .filter(Column::Ts.is_in(padded(times.into_iter().collect())))
             .select_only()
             .columns([Column::DeviceId, Column::Ts])
             .into_tuple()
@@ -256,7 +247,7 @@ async fn present(
 }
 
 /// Decides about the rows of a batch.
-struct ImportRow<'a> {
+struct Rules<'a> {
     scope: &'a Scope,
     import: RowImportId,
     table: DataTableId,
@@ -265,8 +256,8 @@ struct ImportRow<'a> {
     present: HashMap<(String, Time), u32>,
 }
 
-impl ImportRow<'_> {
-    fn all(&self, rows: Vec<Row>) -> Outcome {
+impl Rules<'_> {
+    fn apply(&self, rows: Vec<Row>) -> Outcome {
         let mut outcome = Outcome::default();
         for row in rows {
             let checked = row.content.and_then(|content| self.checked(content));

@@ -102,7 +102,10 @@ async fn row(
             .request(method.clone(), &path)
             .bearer_auth(token)
             .header("If-Match", "\"0\"");
-        if operation["requestBody"].is_object() {
+        if id == "create_row_import" {
+            let file = request.header("Content-Type", "application/octet-stream");
+            request = file.body("no header line");
+        } else if operation["requestBody"].is_object() {
             request = request.with_json(&body(id));
         }
         let answer = hub.answer(request).await;
@@ -177,6 +180,7 @@ pub fn filled(path: &str, ids: &Value) -> String {
         .replace("{replay_id}", &ids["replays"].to_string())
         .replace("{fill_id}", &ids["fills"].to_string())
         .replace("{export_id}", &ids["scheduled-exports"].to_string())
+        .replace("{import_id}", &ids["row-imports"].to_string())
         .replace("{network_device_id}", "AA000000000000FF")
         .replace("{downlink_id}", text(&ids["downlinks"]))
 }
@@ -256,6 +260,12 @@ pub async fn provision_tenant(hub: &Hub) -> Value {
     let path = format!("data-tables/{}/scheduled-exports", table["id"]);
     let export = hub.post(&path, &body("update_scheduled_export")).await;
     let export = export.created();
+    let file = hub
+        .request(Method::POST, &format!("data-tables/{}/import", table["id"]))
+        .bearer_auth(&hub.token)
+        .header("Content-Type", "application/octet-stream")
+        .body("time,device_id,n\n2026-01-01T00:00:00Z,gone,1\n");
+    let row_import = hub.answer(file).await.created();
     // A name that stands for nothing.
     let settings =
         json!({"settings": {"type": "http", "method": "POST", "url": "https://nowhere.invalid/"}});
@@ -270,6 +280,7 @@ pub async fn provision_tenant(hub: &Hub) -> Value {
         "replays": replay["id"],
         "fills": fill["id"],
         "scheduled-exports": export["id"],
+        "row-imports": row_import["id"],
         "downlinks": downlink["id"],
         "network-connections": connection.id,
         "device-imports": import["id"],
