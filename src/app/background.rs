@@ -15,6 +15,7 @@ use crate::{
         devices::imports::{Importer, Imports},
         removals::Remover,
     },
+    rollups::Roller,
     supervise,
     uplink::{Filler, Fills, Replayer, Replays},
 };
@@ -28,6 +29,7 @@ pub struct Background {
     replayer: Replayer,
     remover: Remover,
     housekeeper: Housekeeper,
+    roller: Roller,
 }
 
 /// Handles through which others pass work to the components.
@@ -48,6 +50,7 @@ pub struct Running {
     delivering: JoinHandle<HubResult<()>>,
     downlinking: JoinHandle<HubResult<()>>,
     housekeeping: JoinHandle<()>,
+    rolling: JoinHandle<()>,
     importing: JoinHandle<()>,
     filling: JoinHandle<()>,
     replaying: JoinHandle<()>,
@@ -74,6 +77,11 @@ impl Background {
             &foundation.config,
             foundation.metrics.clone(),
         );
+        let roller = Roller::new(
+            foundation.store.clone(),
+            &foundation.config,
+            foundation.metrics.clone(),
+        );
         let (filler, fills) = Filler::new(foundation.store.clone());
         let (replayer, replays) = Replayer::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
@@ -92,6 +100,7 @@ impl Background {
             replayer,
             remover,
             housekeeper,
+            roller,
         };
         let handles = Handles {
             wake,
@@ -118,6 +127,10 @@ impl Background {
             housekeeper.run(until.clone()).boxed()
         });
         let until = stop.clone();
+        let rolling = supervise::spawn("rollups", self.roller, move |roller| {
+            roller.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
         let importing = supervise::spawn("importer", self.importer, move |importer| {
             importer.run(until.clone()).boxed()
         });
@@ -138,6 +151,7 @@ impl Background {
             delivering,
             downlinking,
             housekeeping,
+            rolling,
             importing,
             filling,
             replaying,
@@ -152,6 +166,7 @@ impl Running {
     pub async fn end(self) -> Result<HubResult<()>, String> {
         self.stop.cancel();
         joined("the housekeeping", self.housekeeping).await?;
+        joined("the rollups", self.rolling).await?;
         joined("the importer", self.importing).await?;
         joined("the filler", self.filling).await?;
         joined("the replayer", self.replaying).await?;

@@ -17,6 +17,7 @@ mod http;
 mod imports;
 mod process;
 mod readings;
+mod rollups;
 mod uplinks;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use http::{Http, Open};
 pub use imports::{Imports, Rows};
 pub use process::Process;
 pub use readings::{Problem, Readings, Stream, whole};
+pub use rollups::Rollups;
 pub use uplinks::{DecodeOutcome, MessageOutcome, Uplinks};
 
 /// Media type of the text.
@@ -65,6 +67,8 @@ pub struct Groups {
     logins: IntCounterVec,
     /// Values that are read when the metrics are requested.
     pub readings: Readings,
+    /// Rollups of data tables.
+    pub rollups: Rollups,
     process: Process,
 }
 
@@ -118,6 +122,7 @@ impl Metrics {
             imports: Imports::new(&family),
             logins,
             readings: Readings::new(&family),
+            rollups: Rollups::new(&family),
             process: Process::new(&family),
             registry,
         }))

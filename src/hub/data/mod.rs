@@ -1,14 +1,17 @@
 //! Data tables: columns must be unique, and rows are deleted in chunks.
 
 pub mod aggregate;
+mod aggregation;
 pub mod calendar;
 pub mod chart;
 pub mod charts;
 mod fills;
 pub mod fold;
 pub mod functions;
+mod groups;
 pub mod interval;
 pub mod latest;
+mod plan;
 mod reduce;
 
 use std::{collections::HashSet, time::Duration};

@@ -5,6 +5,7 @@ pub mod fills;
 pub mod latest;
 pub mod number;
 pub mod numbers;
+pub mod rollups;
 
 use std::time::Instant;
 

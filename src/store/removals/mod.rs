@@ -27,7 +27,7 @@ use crate::{
             data_table, data_table_row, delivery, device, device_import, integration,
             network_connection, tenant,
         },
-        integrations, networks,
+        integrations, networks, rollups,
     },
 };
 
@@ -229,11 +229,14 @@ impl Kind {
     async fn clear_parts(self, stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
         match self {
             Self::DataTables => {
+                // From now on the deletion of rows leaves no marks.
+                rollups::forget(stretch.transaction, owner).await?;
                 use data_table_row::{Column, Entity};
                 let which = Column::DataTableId.eq(owner);
                 stretch
                     .clear::<Entity, Uuid>(Column::Id, which, &[Column::Ts, Column::Id])
-                    .await
+                    .await?;
+                stretch::clear_rollups(stretch, owner).await
             }
             Self::Integrations => {
                 use delivery::{Column, Entity};

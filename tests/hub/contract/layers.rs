@@ -44,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mqtt",
             "outgoing",
             "private",
+            "rollups",
             "secret",
             "store",
             "supervise",
@@ -195,6 +196,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "housekeeping",
         &["clock", "config", "error", "id", "metrics", "pace", "store"],
+    ),
+    (
+        "rollups",
+        &["config", "error", "id", "metrics", "pace", "store"],
     ),
     ("jobs", &["error", "id", "store"]),
     (

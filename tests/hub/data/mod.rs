@@ -9,6 +9,7 @@ mod grafana;
 mod latest;
 mod measurements;
 mod retention;
+mod rollups;
 mod row_exports;
 mod row_queries;
 mod spans;
