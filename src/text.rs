@@ -224,7 +224,7 @@ kinds! {
     PersonText = PersonTextKind { 0..=120, LINE, LINE_RULE, "Jana Petersen", is_line }
     /// An e-mail address, may be empty.
     Email = EmailKind {
-        0..=254, r"^([^\x00-\x20@\x7f]+@[^\x00-\x20@\x7f]+)?$", "must read somebody@somewhere",
+        0..=254, r"^([^\x00-\x20@\x7f]+@[^\x00-\x20@\x7f]+)?$", "must have the form somebody@somewhere",
         "jana.petersen@nordlicht.example", is_email
     }
     /// A login name to assign: 3-30 characters of any script, `- _ .` and inner spaces.

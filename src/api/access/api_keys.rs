@@ -89,7 +89,7 @@ enum KeyScope {
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewApiKey")]
 struct NewKeyBody {
-    /// Name of the API key, unique in the tenant. Must not contain control characters.
+    /// Name of the API key, unique in the tenant.
     name: Name,
     /// Permissions of the API key.
     scopes: List<KeyScope, 1, 12>,
@@ -181,7 +181,7 @@ impl ApiKeysApi {
         expired: Query<Option<bool>>,
         /// Only API keys that expire before this time. Excludes API keys that never expire.
         expires_before: Query<Option<Timestamp>>,
-        /// Text that the name must contain, ignoring case. Must not contain control characters.
+        /// Text that the name must contain, ignoring case.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,

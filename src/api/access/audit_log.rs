@@ -68,17 +68,15 @@ impl AuditLogApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Only changes of this type of resource, by its name in paths, such as `devices`. Must not contain control
-        /// characters.
+        /// Only changes of this type of resource, by its name in paths, such as `devices`.
         resource: Query<Option<Name>>,
-        /// Only changes of the resource with this identifier. Must not contain control characters.
+        /// Only changes of the resource with this identifier.
         resource_id: Query<Option<Name>>,
         /// Only changes that this user made.
         user_id: Query<Option<Id>>,
         /// Only changes that this API key made.
         api_key_id: Query<Option<Id>>,
-        /// Only changes that this operation made, by its `operationId`, such as `update_device`. Must not contain
-        /// control characters.
+        /// Only changes that this operation made, by its `operationId`, such as `update_device`.
         action: Query<Option<Name>>,
         /// Start of the period, inclusive.
         from: Query<Option<PointInTime>>,

@@ -87,7 +87,7 @@ pub const ERRORS: &[DeclaredError] = &[
         reason: Reason::Invalid,
         cause: "A member of the body breaks its rule: `email` is empty or an address such as `ada@example.com`, and \
                 `full_name` and `country` have at most 120 characters on one line.",
-        message: "email: must read somebody@somewhere",
+        message: "email: must have the form somebody@somewhere",
     },
     DeclaredError {
         operations: &["change_own_password"],

@@ -25,9 +25,9 @@ use crate::{
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
-    /// Username, ignoring case. Must not contain control characters.
+    /// Username, ignoring case.
     username: Username,
-    /// Password of the user. Must not contain NUL characters.
+    /// Password of the user.
     password: Password,
 }
 

@@ -35,7 +35,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewTenant")]
 struct NewTenantBody {
-    /// Name of the tenant, unique in the installation. Must not contain control characters.
+    /// Name of the tenant, unique in the installation.
     name: Name,
     /// Time for which the tenant's uplinks are kept, in days from their arrival. Omitted or null to use the hub's setting
     /// `uplink_keep_days`. On PostgreSQL, uplinks may be kept up to a thirteenth longer, and at least up to a day. Rows
@@ -55,11 +55,11 @@ struct Administrator {
     username: NewUsername,
     /// Password. It must not contain the username or NUL characters, repeat a single character, or be easy to guess.
     password: NewPassword,
-    /// Full name of the person; empty if omitted or null. Must not contain control characters.
+    /// Full name of the person; empty if omitted or null.
     full_name: Option<PersonText>,
-    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
+    /// E-mail address of the person; empty if omitted or null.
     email: Option<Email>,
-    /// Country of the person; empty if omitted or null. Must not contain control characters.
+    /// Country of the person; empty if omitted or null.
     country: Option<PersonText>,
 }
 
@@ -67,7 +67,7 @@ struct Administrator {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantUpdate {
-    /// Name of the tenant, unique in the installation. Must not contain control characters.
+    /// Name of the tenant, unique in the installation.
     name: Name,
     /// Time for which the tenant's uplinks are kept, in days from their arrival. The hub deletes older uplinks in the
     /// background, on PostgreSQL up to a thirteenth of this time later, and at least up to a day. Omitted or null to use
@@ -151,7 +151,7 @@ impl TenantsApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Text that the name must contain, ignoring case. Must not contain control characters.
+        /// Text that the name must contain, ignoring case.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,

@@ -56,11 +56,11 @@ struct NewUser {
     password: NewPassword,
     /// Role of the user.
     role: Role,
-    /// Full name of the person; empty if omitted or null. Must not contain control characters.
+    /// Full name of the person; empty if omitted or null.
     full_name: Option<PersonText>,
-    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
+    /// E-mail address of the person; empty if omitted or null.
     email: Option<Email>,
-    /// Country of the person; empty if omitted or null. Must not contain control characters.
+    /// Country of the person; empty if omitted or null.
     country: Option<PersonText>,
 }
 
@@ -77,11 +77,11 @@ struct UserUpdate {
     #[oai(default)]
     #[serde(default)]
     locked: bool,
-    /// Full name of the person; empty if omitted or null. Must not contain control characters.
+    /// Full name of the person; empty if omitted or null.
     full_name: Option<PersonText>,
-    /// E-mail address of the person; empty if omitted or null. Must have the form `somebody@somewhere`.
+    /// E-mail address of the person; empty if omitted or null.
     email: Option<Email>,
-    /// Country of the person; empty if omitted or null. Must not contain control characters.
+    /// Country of the person; empty if omitted or null.
     country: Option<PersonText>,
 }
 
@@ -89,11 +89,11 @@ struct UserUpdate {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OwnUserUpdate {
-    /// Your full name; empty if omitted or null. Must not contain control characters.
+    /// Your full name; empty if omitted or null.
     full_name: Option<PersonText>,
-    /// Your e-mail address; empty if omitted or null. Must have the form `somebody@somewhere`.
+    /// Your e-mail address; empty if omitted or null.
     email: Option<Email>,
-    /// Your country; empty if omitted or null. Must not contain control characters.
+    /// Your country; empty if omitted or null.
     country: Option<PersonText>,
 }
 
@@ -101,7 +101,7 @@ struct OwnUserUpdate {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PasswordChange {
-    /// Current password. Must not contain NUL characters.
+    /// Current password.
     current_password: Password,
     /// New password. It must not contain the username or NUL characters, repeat a single character, or be easy to
     /// guess.
@@ -183,8 +183,7 @@ impl UsersApi {
         role: Query<Option<Role>>,
         /// `true` for locked users only, `false` for users who are not locked only.
         locked: Query<Option<bool>>,
-        /// Text that the username, full name or e-mail address must contain, ignoring case. Must not contain control
-        /// characters.
+        /// Text that the username, full name or e-mail address must contain, ignoring case.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. `name` is the username, ignoring case. Sorted by
         /// `created_at` if omitted.

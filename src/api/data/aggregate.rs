@@ -10,16 +10,17 @@ use serde::Serialize;
 use crate::{
     api::{
         data::{
+            chosen_rows::ChosenRows,
             columns::{self, Column},
             figure::Figure,
             parameters::{
-                self, ColumnsText, DevicesText, EmptyBuckets, FunctionsText, GroupText,
-                IntervalText, ZoneText,
+                self, ColumnsText, EmptyBuckets, FunctionsText, GroupText, IntervalText, ZoneText,
             },
         },
         http::{
             answer::Found,
             caller::Caller,
+            parameters::parameter_group,
             span::{self, PointInTime},
             types::{Count, Id, Int, Timestamp},
         },
@@ -32,18 +33,13 @@ use crate::{
             aggregate::{Aggregated, Aggregation, GroupBy, Item},
             functions::Function,
         },
-        selectors::parse_selector,
     },
     id::DataTableId,
     store::{
-        data::{
-            self,
-            number::NumberPath,
-            numbers::{Matching, Source},
-        },
+        data::{self, number::NumberPath, numbers::Matching},
         devices,
     },
-    text::{DeviceId, SelectorText},
+    text::DeviceId,
 };
 
 /// Maximum number of buckets that a client can request.
@@ -146,6 +142,25 @@ struct BucketView {
     p99: Option<Figure>,
 }
 
+parameter_group! {
+    /// Buckets of an aggregation, and what is calculated for each.
+    struct Buckets {
+        /// Length of the buckets. With `max_points`, the shortest length. Absent: chosen by `max_points`.
+        interval: IntervalText,
+        /// Maximum number of buckets: chooses the shortest length for which the period has no more. 500 if both
+        /// `interval` and `max_points` are absent.
+        max_points: Points,
+        /// Functions to calculate; `avg` if absent. `first` and `last` are by time; `stddev` is the sample standard
+        /// deviation; `p95` is the 95th percentile.
+        functions: FunctionsText,
+        /// Time zone in which buckets begin; UTC if absent.
+        timezone: ZoneText,
+        /// Buckets without values: `none` omits them, `null` returns them with null in place of numbers, from `from` to
+        /// `to`. `none` if absent.
+        fill: EmptyBuckets,
+    }
+}
+
 /// Endpoints of aggregations.
 pub struct AggregatesApi {
     pub hub: Hub,
@@ -172,63 +187,27 @@ impl AggregatesApi {
         operation_id = "aggregate_rows",
         tag = "Tag::DataTables"
     )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
     async fn rows(
         &self,
         caller: Caller,
         /// Unique identifier of the data table.
         id: Path<Id>,
-        /// Length of the buckets. With `max_points`, the shortest length. Absent: chosen by `max_points`.
-        interval: Query<Option<IntervalText>>,
-        /// Maximum number of buckets: chooses the shortest length for which the period has no more. 500 if both
-        /// `interval` and `max_points` are absent.
-        max_points: Query<Option<Points>>,
-        /// Functions to calculate; `avg` if absent. `first` and `last` are by time; `stddev` is the sample standard
-        /// deviation; `p95` is the 95th percentile.
-        functions: Query<Option<FunctionsText>>,
+        buckets: Buckets,
         /// Paths of the columns. Absent: all columns of the type `number`. Required for a data table without columns.
         columns: Query<Option<ColumnsText>>,
-        /// Only rows of the devices with these identifiers.
-        device_id: Query<Option<DevicesText>>,
-        /// Only rows of the devices whose labels match this selector now. Empty: all devices that exist. Absent: also
-        /// rows of devices that have been deleted. Must not contain control characters.
-        selector: Query<Option<SelectorText>>,
-        /// Start of the period, inclusive. Absent: the first row.
-        from: Query<Option<PointInTime>>,
-        /// End of the period, exclusive. Absent: the last row.
-        to: Query<Option<PointInTime>>,
-        /// Time zone in which buckets begin; UTC if absent.
-        timezone: Query<Option<ZoneText>>,
+        chosen: ChosenRows,
         /// Groups of the result: `none` for all devices together, `device` for each device, or `label:` with a key for
         /// devices with the same value of that label. `none` if absent.
         group_by: Query<Option<GroupText>>,
-        /// Buckets without values: `none` omits them, `null` returns them with null in place of numbers, from `from` to
-        /// `to`. `none` if absent.
-        fill: Query<Option<EmptyBuckets>>,
     ) -> Result<Found<AggregateView>> {
         let scope = caller.scope();
-        let selector = selector.0.as_deref().map(parse_selector).transpose()?;
-        let span = span::read(from.0, to.0)?;
+        let chosen_of = chosen.read()?;
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
         let own = table.provisioned.columns.as_deref();
-        let request = Aggregation {
-            matching: Matching {
-                source: Source::Rows(table.id),
-                devices: parameters::devices(device_id.0.as_ref()),
-                selector,
-                span,
-            },
-            columns: columns::numeric(own, columns.0.as_ref())?,
-            interval: parameters::interval(interval.0.as_ref()),
-            max_points: points(max_points.0),
-            functions: parameters::functions(functions.0.as_ref()),
-            zone: parameters::zone(timezone.0.as_ref()),
-            group_by: parameters::group_by(group_by.0.as_ref()),
-            fills: fill.0 == Some(EmptyBuckets::Null),
-        };
+        let columns = columns::numeric(own, columns.0.as_ref())?;
+        let matching = chosen_of(table.id);
+        let group_by = parameters::group_by(group_by.0.as_ref());
+        let request = buckets.of(matching, columns, group_by);
         Ok(self.answer(&caller, &request).await?)
     }
 
@@ -246,10 +225,6 @@ impl AggregatesApi {
         operation_id = "aggregate_device_uplinks",
         tag = "Tag::Devices"
     )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
     async fn uplinks(
         &self,
         caller: Caller,
@@ -257,42 +232,18 @@ impl AggregatesApi {
         id: Path<DeviceId>,
         /// Paths of the decoded fields, with their parts joined by dots, such as `door.angle`.
         columns: Query<ColumnsText>,
-        /// Length of the buckets. With `max_points`, the shortest length. Absent: chosen by `max_points`.
-        interval: Query<Option<IntervalText>>,
-        /// Maximum number of buckets: chooses the shortest length for which the period has no more. 500 if both
-        /// `interval` and `max_points` are absent.
-        max_points: Query<Option<Points>>,
-        /// Functions to calculate; `avg` if absent.
-        functions: Query<Option<FunctionsText>>,
+        buckets: Buckets,
         /// Start of the period, inclusive. Absent: the first uplink.
         from: Query<Option<PointInTime>>,
         /// End of the period, exclusive. Absent: the last uplink.
         to: Query<Option<PointInTime>>,
-        /// Time zone in which buckets begin; UTC if absent.
-        timezone: Query<Option<ZoneText>>,
-        /// Buckets without values: `none` omits them, `null` returns them with null in place of numbers, from `from` to
-        /// `to`. `none` if absent.
-        fill: Query<Option<EmptyBuckets>>,
     ) -> Result<Found<AggregateView>> {
         let scope = caller.scope();
         let span = span::read(from.0, to.0)?;
         let columns = parameters::columns(columns.0.split(','))?;
         let device = devices::get(scope, &id.0).await?;
-        let request = Aggregation {
-            matching: Matching {
-                source: Source::Uplinks(device.key),
-                devices: Vec::new(),
-                selector: None,
-                span,
-            },
-            columns,
-            interval: parameters::interval(interval.0.as_ref()),
-            max_points: points(max_points.0),
-            functions: parameters::functions(functions.0.as_ref()),
-            zone: parameters::zone(timezone.0.as_ref()),
-            group_by: GroupBy::Nothing,
-            fills: fill.0 == Some(EmptyBuckets::Null),
-        };
+        let matching = Matching::uplinks(device.key, span);
+        let request = buckets.of(matching, columns, GroupBy::Nothing);
         Ok(self.answer(&caller, &request).await?)
     }
 }
@@ -321,8 +272,21 @@ impl AggregatesApi {
     }
 }
 
-fn points(given: Option<Points>) -> Option<usize> {
-    given.and_then(|points| usize::try_from(*points).ok())
+impl Buckets {
+    /// Returns the aggregation of these values.
+    fn of(self, matching: Matching, columns: Vec<NumberPath>, group_by: GroupBy) -> Aggregation {
+        let points = self.max_points.map(|points| usize::try_from(*points));
+        Aggregation {
+            matching,
+            columns,
+            interval: parameters::interval(self.interval.as_ref()),
+            max_points: points.and_then(Result::ok),
+            functions: parameters::functions(self.functions.as_ref()),
+            zone: parameters::zone(self.timezone.as_ref()),
+            group_by,
+            fills: self.fill == Some(EmptyBuckets::Null),
+        }
+    }
 }
 
 impl BucketView {

@@ -10,13 +10,15 @@ use poem_openapi::{
 use crate::{
     api::{
         data::{
+            chosen_rows::ChosenRows,
             columns::{self, Column},
             drawing::{Drawing, DrawnLine, Theme},
-            parameters::{self, ColumnsText, DevicesText, ZoneText},
+            parameters::{self, ColumnsText, ZoneText},
         },
         http::{
             answer::success,
             caller::Caller,
+            parameters::parameter_group,
             span::{self, PointInTime},
             types::{Id, Int},
         },
@@ -27,20 +29,15 @@ use crate::{
     hub::{
         Hub,
         data::chart::{ChartRequest, Line, Lines},
-        selectors::parse_selector,
     },
     id::DataTableId,
     store::{
         Scope,
         core::listing::Span,
-        data::{
-            self,
-            number::NumberPath,
-            numbers::{Matching, Source},
-        },
+        data::{self, number::NumberPath, numbers::Matching},
         devices,
     },
-    text::{DeviceId, SelectorText},
+    text::DeviceId,
 };
 
 /// Width of a chart in pixels.
@@ -64,13 +61,18 @@ pub enum ChartTheme {
 /// Response 200 with a picture. Nothing in it runs, even if a browser opens it as a page.
 struct Svg(String);
 
-/// Form of a chart that a client requests.
-struct Form {
-    width: Option<Width>,
-    height: Option<Height>,
-    theme: Option<ChartTheme>,
-    zone: chrono_tz::Tz,
-    span: Span,
+parameter_group! {
+    /// Form of a chart that a client requests.
+    struct Picture {
+        /// Time zone of the labels; UTC if absent.
+        timezone: ZoneText,
+        /// Width in pixels; 800 if absent.
+        width: Width,
+        /// Height in pixels; 300 if absent.
+        height: Height,
+        /// Colours; `light` if absent.
+        theme: ChartTheme,
+    }
 }
 
 /// Endpoints of charts.
@@ -97,10 +99,6 @@ impl ChartsApi {
         operation_id = "get_data_table_chart",
         tag = "Tag::DataTables"
     )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
     async fn table(
         &self,
         caller: Caller,
@@ -108,45 +106,18 @@ impl ChartsApi {
         id: Path<Id>,
         /// Paths of the columns. Absent: all columns of the type `number`. Required for a data table without columns.
         columns: Query<Option<ColumnsText>>,
-        /// Only the devices with these identifiers.
-        device_id: Query<Option<DevicesText>>,
-        /// Only the devices whose labels match this selector now. Empty: all devices that exist. Absent: also devices
-        /// that have been deleted. Must not contain control characters.
-        selector: Query<Option<SelectorText>>,
-        /// Start of the period, inclusive. Absent: the first row.
-        from: Query<Option<PointInTime>>,
-        /// End of the period, exclusive. Absent: the last row.
-        to: Query<Option<PointInTime>>,
-        /// Time zone of the labels; UTC if absent.
-        timezone: Query<Option<ZoneText>>,
-        /// Width in pixels; 800 if absent.
-        width: Query<Option<Width>>,
-        /// Height in pixels; 300 if absent.
-        height: Query<Option<Height>>,
-        /// Colours; `light` if absent.
-        theme: Query<Option<ChartTheme>>,
+        chosen: ChosenRows,
+        picture: Picture,
     ) -> Result<Svg> {
         let scope = caller.scope();
-        let selector = selector.0.as_deref().map(parse_selector).transpose()?;
-        let form = Form {
-            width: width.0,
-            height: height.0,
-            theme: theme.0,
-            zone: parameters::zone(timezone.0.as_ref()),
-            span: span::read(from.0, to.0)?,
-        };
+        let chosen_of = chosen.read()?;
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
         let own = table.provisioned.columns.as_deref();
         let request = ChartRequest {
-            matching: Matching {
-                source: Source::Rows(table.id),
-                devices: parameters::devices(device_id.0.as_ref()),
-                selector,
-                span: form.span,
-            },
+            matching: chosen_of(table.id),
             columns: columns::numeric(own, columns.0.as_ref())?,
             by_device: true,
-            points_max: form.points_max(),
+            points_max: picture.points_max(),
         };
         let unit = |path: &str| {
             let own = own.unwrap_or_default();
@@ -154,7 +125,7 @@ impl ChartsApi {
             column.and_then(Column::unit)
         };
         let title = table.provisioned.name.clone();
-        Ok(self.draw(scope, &request, &form, title, unit).await?)
+        Ok(self.draw(scope, &request, &picture, title, unit).await?)
     }
 
     /// Draw a chart of a device
@@ -170,10 +141,6 @@ impl ChartsApi {
         operation_id = "get_device_chart",
         tag = "Tag::Devices"
     )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
     async fn device(
         &self,
         caller: Caller,
@@ -185,39 +152,23 @@ impl ChartsApi {
         from: Query<Option<PointInTime>>,
         /// End of the period, exclusive. Absent: the last uplink.
         to: Query<Option<PointInTime>>,
-        /// Time zone of the labels; UTC if absent.
-        timezone: Query<Option<ZoneText>>,
-        /// Width in pixels; 800 if absent.
-        width: Query<Option<Width>>,
-        /// Height in pixels; 300 if absent.
-        height: Query<Option<Height>>,
-        /// Colours; `light` if absent.
-        theme: Query<Option<ChartTheme>>,
+        picture: Picture,
     ) -> Result<Svg> {
         let scope = caller.scope();
-        let form = Form {
-            width: width.0,
-            height: height.0,
-            theme: theme.0,
-            zone: parameters::zone(timezone.0.as_ref()),
-            span: span::read(from.0, to.0)?,
-        };
+        let span = span::read(from.0, to.0)?;
         let columns = parameters::columns(columns.0.split(','))?;
         let device = devices::get(scope, &id.0).await?;
         let request = ChartRequest {
-            matching: Matching {
-                source: Source::Uplinks(device.key),
-                devices: Vec::new(),
-                selector: None,
-                span: form.span,
-            },
+            matching: Matching::uplinks(device.key, span),
             columns,
             by_device: false,
-            points_max: form.points_max(),
+            points_max: picture.points_max(),
         };
         let name = Some(device.provisioned.name).filter(|name| !name.is_empty());
         let title = name.unwrap_or(device.provisioned.id);
-        Ok(self.draw(scope, &request, &form, title, |_| None).await?)
+        Ok(self
+            .draw(scope, &request, &picture, title, |_| None)
+            .await?)
     }
 }
 
@@ -226,7 +177,7 @@ impl ChartsApi {
         &self,
         scope: &Scope,
         request: &ChartRequest,
-        form: &Form,
+        picture: &Picture,
         title: String,
         unit: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Svg, Error> {
@@ -237,17 +188,17 @@ impl ChartsApi {
         });
         let drawing = Drawing {
             title,
-            size: form.size(),
-            theme: form.colours(),
-            period: form.period(times, scope.now()),
-            zone: form.zone,
+            size: picture.size(),
+            theme: picture.colours(),
+            period: period(request.matching.span, times, scope.now()),
+            zone: parameters::zone(picture.timezone.as_ref()),
             lines: named.collect(),
         };
         Ok(Svg(drawing.svg()?))
     }
 }
 
-impl Form {
+impl Picture {
     fn size(&self) -> (u32, u32) {
         let width = self.width.map_or(WIDTH_DEFAULT, |width| *width);
         let height = self.height.map_or(HEIGHT_DEFAULT, |height| *height);
@@ -266,18 +217,18 @@ impl Form {
             Some(ChartTheme::Light) | None => Theme::LIGHT,
         }
     }
+}
 
-    /// Returns the period of the axis: the requested one, at open ends that of the rows.
-    fn period(&self, times: Option<(Time, Time)>, now: Time) -> (Time, Time) {
-        let (first, last) = times.unwrap_or((now, now));
-        let from = self.span.from.unwrap_or(first);
-        let to = self.span.to.unwrap_or(last).max(from);
-        if to - from >= chrono::TimeDelta::minutes(1) {
-            return (from, to);
-        }
-        let around = chrono::TimeDelta::minutes(30);
-        (from - around, to + around)
+/// Returns the period of the axis: the requested one, at open ends that of the rows.
+fn period(requested: Span, times: Option<(Time, Time)>, now: Time) -> (Time, Time) {
+    let (first, last) = times.unwrap_or((now, now));
+    let from = requested.from.unwrap_or(first);
+    let to = requested.to.unwrap_or(last).max(from);
+    if to - from >= chrono::TimeDelta::minutes(1) {
+        return (from, to);
     }
+    let around = chrono::TimeDelta::minutes(30);
+    (from - around, to + around)
 }
 
 /// Returns the name of a line in the legend.

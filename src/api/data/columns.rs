@@ -15,14 +15,13 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Path of the decoded field, with its parts joined by dots, such as `door.open`. A part can be the index of an
-    /// array, starting at 0. A field whose own name contains dots takes precedence over a path. Must not contain
-    /// control characters.
+    /// array, starting at 0. A field whose own name contains dots takes precedence over a path.
     pub path: FieldPath,
     /// Type of the field. Values of other types are not stored.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub kind: ColumnType,
-    /// Unit of the values, for display. Must not contain control characters.
+    /// Unit of the values, for display.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<Name>,
 }

@@ -91,7 +91,7 @@ impl LatestApi {
         /// Only the devices with these identifiers.
         device_id: Query<Option<DevicesText>>,
         /// Only the devices whose labels match this selector now. Empty: all devices that exist. Absent: also devices
-        /// that have been deleted. Must not contain control characters.
+        /// that have been deleted.
         selector: Query<Option<SelectorText>>,
         paging: Paging,
     ) -> Result<Listed<LatestView>> {

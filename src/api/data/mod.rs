@@ -2,6 +2,7 @@
 
 pub(super) mod aggregate;
 pub(super) mod chart;
+mod chosen_rows;
 pub(super) mod columns;
 mod drawing;
 pub(super) mod errors;

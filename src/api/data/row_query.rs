@@ -1,16 +1,9 @@
 //! Parameters that select the rows of a data table, the same for lists and exports.
 
-use poem::{Request, RequestBody, Result};
-use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    param::Query,
-    registry::{MetaParamIn, MetaSchemaRef, Registry},
-};
-
 use super::{columns::Column, filter};
 use crate::{
     api::http::{
-        parameters::{Declared, placeholder, read},
+        parameters::parameter_group,
         sort::{RowTime, SortBy},
         span::{self, PointInTime},
     },
@@ -19,19 +12,26 @@ use crate::{
     text::{DeviceId, RowFilterText},
 };
 
-const DEVICE: &str = "device_id";
-const FROM: &str = "from";
-const TO: &str = "to";
-const FILTER: &str = "filter";
-const SORT: &str = "sort";
-
-/// Rows that a client asks for, and their order.
-pub struct RowQuery {
-    device_id: Option<DeviceId>,
-    from: Option<PointInTime>,
-    to: Option<PointInTime>,
-    filter: Option<RowFilterText>,
-    sort: Option<SortBy<RowTime>>,
+parameter_group! {
+    /// Rows that a client asks for, and their order.
+    pub struct RowQuery {
+        /// Only rows of the device with this identifier, which consists of ASCII letters and digits, with single dashes
+        /// between them.
+        device_id: DeviceId,
+        /// Start of the period, inclusive.
+        from: PointInTime,
+        /// End of the period, exclusive.
+        to: PointInTime,
+        /// Conditions on the values of the columns, such as `temperature>30, door.open=true`: 1 to 16 conditions,
+        /// separated by commas, all of which must hold. Each consists of a column, one of `=`, `!=`, `<`, `<=`, `>`,
+        /// `>=`, and a number, `true`, `false` or a text. Columns with one of `=!<>,"` and texts with a comma or a
+        /// quote are written as JSON strings in quotes. A condition holds only for values of the type that it names:
+        /// `temperature!=30` does not match texts or rows without a temperature. Texts are compared by the code points
+        /// of their characters.
+        filter: RowFilterText,
+        /// Sort key; prefix it with `-` for descending order. Sorted by `time`, the oldest first, if omitted.
+        sort: SortBy<RowTime>,
+    }
 }
 
 impl RowQuery {
@@ -51,63 +51,5 @@ impl RowQuery {
     /// True if the newest row comes first.
     pub fn is_newest_first(&self) -> bool {
         SortBy::asks_for_newest_first(self.sort)
-    }
-}
-
-impl<'a> ApiExtractor<'a> for RowQuery {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    const PARAM_IS_REQUIRED: bool = false;
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        <Query<Option<DeviceId>> as ApiExtractor>::register(registry);
-        <Query<Option<PointInTime>> as ApiExtractor>::register(registry);
-        <Query<Option<RowFilterText>> as ApiExtractor>::register(registry);
-        <Query<Option<SortBy<RowTime>>> as ApiExtractor>::register(registry);
-    }
-
-    fn param_in() -> Option<MetaParamIn> {
-        Some(MetaParamIn::Query)
-    }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(placeholder(vec![
-            Declared::new::<DeviceId>(
-                DEVICE,
-                "Only rows of the device with this identifier, which consists of ASCII letters and digits, with \
-                 single dashes between them.",
-            ),
-            Declared::new::<PointInTime>(FROM, "Start of the period, inclusive."),
-            Declared::new::<PointInTime>(TO, "End of the period, exclusive."),
-            Declared::new::<RowFilterText>(
-                FILTER,
-                "Conditions on the values of the columns, such as `temperature>30, door.open=true`: 1 to 16 \
-                 conditions, separated by commas, all of which must hold. Each consists of a column, one of `=`, \
-                 `!=`, `<`, `<=`, `>`, `>=`, and a number, `true`, `false` or a text. Columns with one of `=!<>,\"` \
-                 and texts with a comma or a quote are written as JSON strings in quotes. A condition holds only for \
-                 values of the type that it names: `temperature!=30` does not match texts or rows without a \
-                 temperature. Texts are compared by the code points of their characters. Must not contain control \
-                 characters.",
-            ),
-            Declared::new::<SortBy<RowTime>>(
-                SORT,
-                "Sort key; prefix it with `-` for descending order. Sorted by `time`, the oldest first, if omitted.",
-            ),
-        ]))
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> Result<Self> {
-        Ok(Self {
-            device_id: read(request, body, DEVICE).await?,
-            from: read(request, body, FROM).await?,
-            to: read(request, body, TO).await?,
-            filter: read(request, body, FILTER).await?,
-            sort: read(request, body, SORT).await?,
-        })
     }
 }

@@ -36,13 +36,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[oai(rename = "NewDataTable")]
 struct NewDataTableBody {
-    /// Name of the data table, unique in the tenant. Must not contain control characters.
+    /// Name of the data table, unique in the tenant.
     name: Name,
-    /// Description of the data table, for people; empty if omitted or null. Must not contain control characters except
-    /// tabs and line breaks.
+    /// Description of the data table, for people; empty if omitted or null.
     description: Option<Description>,
     /// Label selector of the devices whose data are stored, such as `site=berlin, !retired`. An empty selector selects
-    /// all devices. Must not contain control characters.
+    /// all devices.
     selector: SelectorText,
     /// Decoded fields to store, each at most once. Omitted or null to store all fields.
     columns: Option<List<Column, 1, 256>>,
@@ -115,7 +114,7 @@ impl DataTablesApi {
     async fn list(
         &self,
         caller: Caller,
-        /// Text that the name or description must contain, ignoring case. Must not contain control characters.
+        /// Text that the name or description must contain, ignoring case.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<ResourceOrder>>>,

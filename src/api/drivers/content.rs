@@ -62,7 +62,7 @@ pub struct ExampleBody {
     /// ASCII letters, digits, `_` and `$`, and does not start with a digit.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<FunctionName>,
-    /// Description of the example, for people. Must not contain control characters except tabs and line breaks.
+    /// Description of the example, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<Description>,
     /// Input of the function: `bytes`, `fPort` and optionally `recvTime` to decode, `data` to encode.

@@ -48,14 +48,13 @@ struct NewDriver {
     /// dots, dashes and underscores, with a letter or digit at both ends.
     tags: List<DriverTag, 1, 16>,
     /// JavaScript code that defines at least one of `decodeUplink(input)`, `decode(bytes, port, state)`,
-    /// `Decoder(bytes, port, variables)` and `Decode(port, bytes, variables)`. Must not contain NUL characters.
+    /// `Decoder(bytes, port, variables)` and `Decode(port, bytes, variables)`.
     script: Script,
     /// Schema of the decoded data, as a JSON object or as JSON or YAML in a string. Omitted or null for no schema.
     schema: Option<SchemaBody>,
     /// Examples that the version must pass, with at most 262144 bytes of JSON together. Omitted or null for none.
     examples: Option<List<ExampleBody, 0, EXAMPLES_MAX>>,
-    /// Description of the driver, for people; empty if omitted or null. Must not contain control characters except tabs
-    /// and line breaks.
+    /// Description of the driver, for people; empty if omitted or null.
     description: Option<Description>,
     /// Devices that the driver supports.
     #[oai(default)]
@@ -72,8 +71,7 @@ struct NewDriver {
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DriverUpdate {
-    /// Description of the driver, for people; empty if omitted or null. Must not contain control characters except tabs
-    /// and line breaks.
+    /// Description of the driver, for people; empty if omitted or null.
     pub(super) description: Option<Description>,
     /// Devices that the driver supports.
     #[oai(default)]
@@ -90,11 +88,11 @@ pub(super) struct DriverUpdate {
 #[derive(Clone, Object, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SupportedDevice {
-    /// Manufacturer of the device. Must not contain control characters.
+    /// Manufacturer of the device.
     manufacturer: Name,
-    /// Model of the device. Must not contain control characters.
+    /// Model of the device.
     model: Name,
-    /// Firmware version of the device. Omitted or null for any version. Must not contain control characters.
+    /// Firmware version of the device. Omitted or null for any version.
     #[serde(skip_serializing_if = "Option::is_none")]
     firmware_version: Option<Name>,
 }
@@ -217,16 +215,16 @@ impl DriversApi {
         /// Only drivers of this author, case-sensitive. The author consists of ASCII letters, digits, dots, dashes and
         /// underscores, with a letter or digit at both ends.
         author: Query<Option<DriverAuthor>>,
-        /// Only drivers that support a device of this manufacturer, ignoring case. Must not contain control characters.
+        /// Only drivers that support a device of this manufacturer, ignoring case.
         manufacturer: Query<Option<Name>>,
         /// Only drivers that support a device of this model, ignoring case. Combined with `manufacturer`, both must
-        /// apply to the same device. Must not contain control characters.
+        /// apply to the same device.
         model: Query<Option<Name>>,
         /// Only drivers with exactly this label, which consists of letters and digits of any script, `-`, `_`, `.`,
         /// `:`, `=`, `/` and inner spaces.
         label: Query<Option<Label>>,
         /// Text that the author, the name, the description, a manufacturer, a model or a label must contain, ignoring
-        /// case. Must not contain control characters.
+        /// case.
         q: Query<Option<Name>>,
         /// Sort key; prefix it with `-` for descending order. Sorted by `created_at` if omitted.
         sort: Query<Option<SortBy<list::SortBy>>>,

@@ -38,7 +38,7 @@ struct DriverTrial {
     /// Reference of a driver, as in the field `driver` of a device: `author/name`, `author/name:tag` or
     /// `author/name@sha256:...`. Can be a built-in driver.
     driver: Option<DriverReference>,
-    /// JavaScript code to try without a push. Must not contain NUL characters.
+    /// JavaScript code to try without a push.
     script: Option<Script>,
     /// Schema of the data that `script` decodes, as a JSON object or as JSON or YAML in a string. Only allowed with
     /// `script`. Omitted or null for no schema.

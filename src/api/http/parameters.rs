@@ -2,6 +2,7 @@
 //!
 //! The framework declares one parameter for each argument of an endpoint. A group is one argument: its declaration
 //! is a placeholder, which contains the parameters of the group and which [`spell_out`] replaces with them.
+//! [`parameter_group`] declares a group as a struct.
 
 use poem::{Request, RequestBody, Result};
 use poem_openapi::{
@@ -19,16 +20,17 @@ const MARK: &str = "parameters";
 pub struct Declared {
     name: &'static str,
     schema: MetaSchemaRef,
-    description: &'static str,
+    description: String,
 }
 
 impl Declared {
-    /// Declares an optional parameter.
-    pub fn new<T: Type>(name: &'static str, description: &'static str) -> Self {
+    /// Declares an optional parameter; `comment` is its description, in lines.
+    pub fn new<T: Type>(name: &'static str, comment: &str) -> Self {
+        let lines: Vec<&str> = comment.lines().map(str::trim).collect();
         Self {
             name,
             schema: T::schema_ref(),
-            description,
+            description: lines.join(" "),
         }
     }
 
@@ -40,6 +42,53 @@ impl Declared {
         self
     }
 }
+
+/// Declares a struct whose members are the optional query parameters of a group. The comment of a member is the
+/// description of its parameter; a value after `=` is the default that the document names.
+macro_rules! parameter_group {
+    ($(#[$meta:meta])* $visibility:vis struct $group:ident {
+        $($(#[doc = $line:literal])+ $name:ident: $kind:ty $(= $default:expr)?,)+
+    }) => {
+        $(#[$meta])*
+        $visibility struct $group {
+            $($(#[doc = $line])+ pub $name: Option<$kind>,)+
+        }
+
+        impl<'a> poem_openapi::ApiExtractor<'a> for $group {
+            const TYPES: &'static [poem_openapi::ApiExtractorType] =
+                &[poem_openapi::ApiExtractorType::Parameter];
+            const PARAM_IS_REQUIRED: bool = false;
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                $(<poem_openapi::param::Query<Option<$kind>> as poem_openapi::ApiExtractor>::register(registry);)+
+            }
+
+            fn param_in() -> Option<poem_openapi::registry::MetaParamIn> {
+                Some(poem_openapi::registry::MetaParamIn::Query)
+            }
+
+            fn param_schema_ref() -> Option<poem_openapi::registry::MetaSchemaRef> {
+                use $crate::api::http::parameters::{Declared, placeholder};
+                Some(placeholder(vec![$(
+                    Declared::new::<$kind>(stringify!($name), concat!($($line, "\n"),+))$(.or($default.into()))?,
+                )+]))
+            }
+
+            async fn from_request(
+                request: &'a poem::Request,
+                body: &mut poem::RequestBody,
+                _: poem_openapi::ExtractParamOptions<()>,
+            ) -> poem::Result<Self> {
+                Ok(Self {$(
+                    $name: $crate::api::http::parameters::read(request, body, stringify!($name)).await?,
+                )+})
+            }
+        }
+    };
+}
+pub(in crate::api) use parameter_group;
 
 /// Returns the schema of a group's placeholder.
 pub fn placeholder(parameters: Vec<Declared>) -> MetaSchemaRef {

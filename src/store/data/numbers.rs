@@ -48,6 +48,18 @@ pub struct Matching {
     pub span: Span,
 }
 
+impl Matching {
+    /// Returns the uplinks of a device.
+    pub fn uplinks(device: DeviceKey, span: Span) -> Self {
+        Self {
+            source: Source::Uplinks(device),
+            devices: Vec::new(),
+            selector: None,
+            span,
+        }
+    }
+}
+
 /// Number and period of the rows that match.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {

@@ -245,3 +245,38 @@ fn the_page_on_errors_lists_every_reason() {
         assert!(page.contains(&row), "{row}");
     }
 }
+
+/// Sentences that begin with "Must" beside the rule of the type, because they say something else.
+const OTHER_RULES: [&str; 2] = [
+    "Must not be blank.",
+    "Must not be combined with `shared_access_key`.",
+];
+
+#[test]
+fn descriptions_give_each_rule_once() {
+    let mut found = Vec::new();
+    let count = each_description(&document(), &mut |text| {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sentences = text.split_inclusive(". ").map(str::trim);
+        let rules = sentences.filter(|it| it.starts_with("Must") && !OTHER_RULES.contains(it));
+        if rules.count() > 1 {
+            found.push(text);
+        }
+    });
+    assert!(count > 2000, "{count} descriptions");
+    assert!(found.is_empty(), "rules given twice: {found:#?}");
+}
+
+/// Calls `look` with each description of the document, and returns their number.
+fn each_description(document: &Value, look: &mut impl FnMut(&str)) -> usize {
+    match document {
+        Value::Object(members) => {
+            let own = members.get("description").and_then(Value::as_str);
+            own.inspect(|text| look(text));
+            let inner = members.values().map(|value| each_description(value, look));
+            usize::from(own.is_some()) + inner.sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(|item| each_description(item, look)).sum(),
+        _ => 0,
+    }
+}
