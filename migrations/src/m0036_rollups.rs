@@ -66,7 +66,8 @@ impl MigrationTrait for Migration {
         let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
         let hours = match is_postgres {
             true => HOURS.replace("KEY NOT", "uuid NOT"),
-            false => format!("{} WITHOUT ROWID", HOURS.replace("KEY NOT", "blob NOT")),
+            // With rowids: without them, SQLite reads the hours of all devices where one is asked for.
+            false => HOURS.replace("KEY NOT", "blob NOT"),
         };
         let connection = manager.get_connection();
         connection.execute_unprepared(&hours).await?;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Maximum number of values (rows or rolled up hours of devices, by columns) that one request reads.
-pub(super) const VALUES_MAX: u64 = 2_000_000;
+pub const VALUES_MAX: u64 = 2_000_000;
 /// Maximum number of values for percentiles, which are held in memory.
 pub const SORTED_MAX: u64 = 200_000;
 /// Number of rows, or of rolled up hours of devices, that are read at a time, if they are spread evenly.
