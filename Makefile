@@ -95,7 +95,7 @@ bench-retention: ## rows a second that become too old, uplinks a second meanwhil
 bench-data: ## questions to a data table with and without rollups, beside DuckDB and InfluxDB; ROWS=200000
 	@scripts/need rust python postgres influxdb
 	cargo build --release --locked --bin thingshub
-	$(call python-tools,contract-tests/exports)
+	@$(call python-tools,contract-tests/exports)
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres contract-tests/exports/.venv/bin/python \
 		scripts/bench-data $(ROWS)
 

@@ -140,9 +140,10 @@ def requests_of(document, client, maker):
                 body = maker.body_below(template)
             if method == "put" and declares_etag(item.get("get", {"responses": {}})):
                 body = update_of(document, operation, client.call("GET", path), maker, resource)
+            media_type = "application/octet-stream" if isinstance(body, bytes) else maker.media_type(resource)
             if operation["operationId"] == "redecode_device_uplinks":
                 path += "?driver=thingshub/cayenne-lpp"
             yield types.SimpleNamespace(
                 operation=operation["operationId"], method=method.upper(), template=template, path=path, body=body,
-                resource=resource, raw=operation, headers={"Content-Type": maker.media_type(resource)} if body is not None else {},
+                resource=resource, raw=operation, headers={"Content-Type": media_type} if body is not None else {},
             )

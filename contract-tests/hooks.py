@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import identities  # noqa: E402, F401  its check is one by being imported
 from checks import is_undeclared_method  # noqa: E402
-from seed import MESSAGES, Client, Maker, trial  # noqa: E402
+from seed import MESSAGES, ROWS_CSV, ROWS_NDJSON, Client, Maker, trial  # noqa: E402
 from state import HUB, SEEN, STATE  # noqa: E402
 
 VICTIMS = Maker(Client(HUB, STATE["token"]), "victim", STATE["receiver_url"])
@@ -160,6 +160,11 @@ def put_existing_body(case):
             name = f"imported-{next(NUMBERS)}"
             is_csv = (case.query or {}).get("format", "csv") == "csv"
             case.body = f"id\n{name}\n" if is_csv else json.dumps({"id": name}) + "\n"
+        return
+    if operation_id(case.operation) == "create_row_import" and is_positive(case, ParameterLocation.BODY):
+        if isinstance(case.body, str) and happens(choice(case, "body"), case, 0.5):
+            is_csv = (case.query or {}).get("format", "csv") == "csv"
+            case.body = ROWS_CSV if is_csv else ROWS_NDJSON
         return
     if operation_id(case.operation) == "import_driver" and is_positive(case, ParameterLocation.BODY):
         # A body that is left out on purpose stays out.
@@ -343,6 +348,8 @@ RULES = [
     (r"create_integration_key", r" has no key$", "the type of the integration"),
     (r"resend_delivery", r" is already queued$", "the state of the delivery"),
     (r"create_fill", r" fills are running already", "what was sent before"),
+    (r"create_row_import", r"^(body|header line.*|line 1): ", "CSV and NDJSON are text to the document"),
+    (r"create_row_import", r" imports are running already", "what was sent before"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "patterns that all languages read alike know ASCII's letters alone"),
     (r"(list|export|delete|aggregate)_rows.*|list_device_uplinks|aggregate_device_uplinks|get_.*_chart|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay|create_fill", r"^to: must not be before from$", "two values that must fit each other"),

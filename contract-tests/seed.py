@@ -29,6 +29,9 @@ HTTP = {
     },
 }
 LABEL = "site=berlin"
+# Rows to import, of a device that need not exist.
+ROWS_CSV = "time,device_id,temperature\n2026-01-01T00:00:00Z,imported,21.5\n"
+ROWS_NDJSON = '{"time": "2026-01-01T00:00:00Z", "device_id": "imported", "data": {"temperature": 21.5}}\n'
 SPAN = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
 PAYLOAD = "0175640367fa0004687f"
 # Settings of each kind of connection.
@@ -98,8 +101,9 @@ class Maker:
         }[resource]
 
     def body_below(self, template):
-        """The body that is posted below a resource, by the last segment of its path; nothing where that is no JSON."""
+        """The body that is posted below a resource, by the last segment of its path; nothing where that is unknown."""
         return {
+            "import": ROWS_CSV.encode(),
             "adopt": {"id": self.name()},
             "labels": {"labels": ["floor=2"]},
             "downlinks": {"payload_hex": "0011223344556677", "f_port": 1},
@@ -153,6 +157,10 @@ class Maker:
     def fill(self, table):
         return self.client.api("POST", f"data-tables/{table['id']}/fill", {})["id"]
 
+    def row_import(self, table):
+        headers = {"Content-Type": "application/octet-stream"}
+        return self.client.api("POST", f"data-tables/{table['id']}/import", ROWS_CSV.encode(), headers)["id"]
+
     def delivery(self, integration):
         """One that is settled, of an integration that has been told to replay."""
         path = f"integrations/{integration['id']}/deliveries?state=delivered"
@@ -182,6 +190,9 @@ class Maker:
         if "{fill_id}" in template:
             table = self.make("data-tables")
             return {"id": table["id"], "fill_id": self.fill(table)}
+        if "{import_id}" in template:
+            table = self.make("data-tables")
+            return {"id": table["id"], "import_id": self.row_import(table)}
         if "{network_device_id}" in template:
             connection = self.network_connection()
             return {"id": connection["id"], "network_device_id": self.unknown(connection)}
@@ -230,7 +241,7 @@ def seed(hub, receiver_url):
                                     for connection in connections],
             "devices": [{"id": device["id"], "label": LABEL, "downlink_id": maker.downlink(device)}],
             "device-imports": [{"id": maker.device_import()["id"]}],
-            "data-tables": [{"id": table["id"], "fill_id": maker.fill(table)}],
+            "data-tables": [{"id": table["id"], "fill_id": maker.fill(table), "import_id": maker.row_import(table)}],
             "integrations": [{"id": integration["id"], "replay_id": replay,
                               "delivery_id": maker.delivery(integration)}],
             "drivers": [driver],

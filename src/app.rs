@@ -155,6 +155,7 @@ fn hub(
         foundation.vault.clone(),
         handles.wake,
         handles.imports,
+        handles.row_imports,
         handles.replays,
         handles.fills,
         Live::new(

@@ -43,6 +43,8 @@ integer_ids! {
     DataTableId,
     /// A fill of a data table from stored uplinks.
     FillId,
+    /// An import of rows into a data table.
+    RowImportId,
     /// An integration.
     IntegrationId,
     /// A replay of stored uplinks into an integration.

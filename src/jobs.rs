@@ -2,7 +2,8 @@
 //!
 //! Unfinished jobs are stored in the database, and every hub polls for them: if the hub that began a job
 //! ends, another continues it. Of the hubs that share a database only the one that holds a job's lease works
-//! on it. A job that fails repeatedly by an internal error is given up.
+//! on it. A job that fails repeatedly by an internal error is given up. [`Work`] says what a step of a kind of jobs is;
+//! [`Worker`] does the steps.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,8 +13,8 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc::UnboundedReceiver,
-    time::{Instant, sleep_until},
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,9 +22,12 @@ use uuid::Uuid;
 use crate::{
     error::{Error, Result},
     id::{TenantId, new_uuid},
-    store::Store,
+    store::{Scope, Store},
+    supervise::attempted,
 };
 
+/// Pause after an error, such as an unavailable database, and while all jobs wait.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Interval between two polls for jobs that this hub has not begun itself.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// Life of a lease, after which another hub continues the job; longer than any step.
@@ -31,6 +35,145 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Maximum number of retries in a row after an internal error, which may be temporary, such as a deadlock
 /// between two transactions of PostgreSQL.
 const FAULTS_MAX: u32 = 5;
+
+/// Result of one step of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// More steps are left.
+    GoOn,
+    /// The step cannot be done at the moment.
+    Wait,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// Work of the jobs of one kind.
+pub trait Work: Send {
+    /// Identifier of a job.
+    type Id: Copy + Eq + Hash + Display + Send + Sync;
+
+    /// Kind of the jobs in one word.
+    const KIND: &'static str;
+
+    /// Returns the unfinished jobs of all tenants.
+    fn unfinished(store: &Store) -> impl Future<Output = Result<Vec<(TenantId, Self::Id)>>> + Send;
+
+    /// Does the next step of a job. [`Error::NotFound`] means that the job was deleted with what it belongs to.
+    fn step(&mut self, scope: &Scope, id: Self::Id) -> impl Future<Output = Result<Step>> + Send;
+
+    /// Ends a job as failed.
+    fn give_up(scope: &Scope, id: Self::Id) -> impl Future<Output = Result<()>> + Send;
+
+    /// Drops what is kept in memory for a job, after its end or an error.
+    fn forget(&mut self, _id: Self::Id) {}
+
+    /// Notes that a job has ended, as failed or not.
+    fn note_end(&self, _id: Self::Id, _is_failed: bool) {}
+}
+
+/// Handle that notifies a worker of new jobs.
+pub struct Starter<I>(UnboundedSender<(TenantId, I)>);
+
+impl<I> Clone for Starter<I> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<I> Starter<I> {
+    /// Notifies the worker of a job that is stored already.
+    pub fn start(&self, scope: &Scope, id: I) {
+        // During shutdown the send fails; the job then waits in the database.
+        let _ = self.0.send((scope.tenant(), id));
+    }
+}
+
+/// Does the work of the jobs of one kind, step by step in turn.
+pub struct Worker<W: Work> {
+    jobs: Jobs<W::Id>,
+    store: Store,
+    work: W,
+}
+
+impl<W: Work> Worker<W> {
+    /// Creates a worker and the handle that notifies it.
+    pub fn new(store: Store, work: W) -> (Self, Starter<W::Id>) {
+        let (sender, begun) = mpsc::unbounded_channel();
+        let worker = Self {
+            jobs: Jobs::new(W::KIND, store.clone(), begun),
+            store,
+            work,
+        };
+        (worker, Starter(sender))
+    }
+
+    /// Runs until `stop` is cancelled, and finishes the current step first.
+    pub async fn run(&mut self, stop: CancellationToken) {
+        // Number of consecutive steps that had to wait. If all jobs wait, the loop pauses.
+        let mut idle = 0;
+        let store = self.store.clone();
+        let unfinished = || W::unfinished(&store);
+        while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
+            let scope = self.store.scope(tenant);
+            let step = attempted(W::KIND, self.work.step(&scope, id)).await;
+            if step.is_ok() {
+                self.jobs.went_on(id);
+            } else {
+                // What was read and not written is read again.
+                self.work.forget(id);
+            }
+            match step {
+                Ok(Step::GoOn) => idle = 0,
+                Ok(Step::Wait) => idle += 1,
+                Ok(Step::Done) => {
+                    self.work.note_end(id, false);
+                    self.end(id).await;
+                    continue;
+                }
+                Err(Error::NotFound(_)) => {
+                    self.end(id).await;
+                    continue;
+                }
+                Err(error) => {
+                    if !self.go_on_after(&scope, id, &error).await {
+                        self.end(id).await;
+                        continue;
+                    }
+                    idle = self.jobs.waiting() + 1;
+                }
+            }
+            self.jobs.put_back(tenant, id);
+            if idle >= self.jobs.waiting() {
+                idle = 0;
+                let _ = timeout(PAUSE, stop.cancelled()).await;
+            }
+        }
+        self.jobs.leave().await;
+    }
+
+    /// Returns true if a failed step should be retried. Otherwise gives the job up.
+    async fn go_on_after(&mut self, scope: &Scope, id: W::Id, error: &Error) -> bool {
+        let (kind, cause) = (W::KIND, error.causes());
+        if self.jobs.may_pass(id, error) {
+            tracing::warn!(job.kind = kind, job.id = %id, cause, "{kind} waits");
+            return true;
+        }
+        tracing::error!(job.kind = kind, job.id = %id, cause, "{kind} given up");
+        match W::give_up(scope, id).await {
+            Ok(()) => self.work.note_end(id, true),
+            Err(error) => {
+                let cause = error.causes();
+                tracing::warn!(job.kind = kind, job.id = %id, cause, "{kind} stays unfinished");
+            }
+        }
+        false
+    }
+
+    async fn end(&mut self, id: W::Id) {
+        self.work.forget(id);
+        self.jobs.end(id).await;
+    }
+}
 
 /// The jobs of one kind.
 pub struct Jobs<I> {

@@ -43,6 +43,7 @@ mod m0032_retention;
 mod m0034_data_table_fills;
 mod m0035_partitions;
 mod m0036_rollups;
+mod m0038_data_table_imports;
 
 /// Migrates a database to the newest schema.
 pub struct Migrator;
@@ -86,6 +87,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0034_data_table_fills::Migration),
             Box::new(m0035_partitions::Migration),
             Box::new(m0036_rollups::Migration),
+            Box::new(m0038_data_table_imports::Migration),
         ]
     }
 }

@@ -81,6 +81,7 @@ type AllOperations = (
         data::rows::DataTableRowsApi,
         data::exports::RowExportsApi,
         data::fills::DataTableFillsApi,
+        data::imports::RowImportsApi,
         data::aggregate::AggregatesApi,
         data::latest::LatestApi,
         data::chart::ChartsApi,
@@ -104,7 +105,7 @@ type AllOperations = (
 );
 
 /// Operations whose bodies have size bounds of their own.
-const BOUNDS: &[OwnBound] = &[devices::imports::IMPORT];
+const BOUNDS: &[OwnBound] = &[devices::imports::IMPORT, data::imports::IMPORT];
 
 /// Errors that are specific to operations.
 const ERRORS: &[&[DeclaredError]] = &[
@@ -168,6 +169,7 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
             data::rows::DataTableRowsApi,
             data::exports::RowExportsApi,
             data::fills::DataTableFillsApi { hub: hub() },
+            data::imports::RowImportsApi { hub: hub() },
             data::aggregate::AggregatesApi { hub: hub() },
             data::latest::LatestApi { hub: hub() },
             data::chart::ChartsApi { hub: hub() },

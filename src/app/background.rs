@@ -12,6 +12,7 @@ use crate::{
     error::Result as HubResult,
     housekeeping::Housekeeper,
     hub::{
+        data::imports::{RowImporter, RowImports},
         devices::imports::{Importer, Imports},
         removals::Remover,
     },
@@ -25,6 +26,7 @@ pub struct Background {
     deliveries: Engine,
     downlinks: downlink::Engine,
     importer: Importer,
+    row_importer: RowImporter,
     filler: Filler,
     replayer: Replayer,
     remover: Remover,
@@ -38,6 +40,8 @@ pub struct Handles {
     pub wake: Handle,
     /// Handle of the importer.
     pub imports: Imports,
+    /// Handle of the importer of rows.
+    pub row_imports: RowImports,
     /// Handle of the replayer.
     pub replays: Replays,
     /// Handle of the filler.
@@ -52,6 +56,7 @@ pub struct Running {
     housekeeping: JoinHandle<()>,
     rolling: JoinHandle<()>,
     importing: JoinHandle<()>,
+    importing_rows: JoinHandle<()>,
     filling: JoinHandle<()>,
     replaying: JoinHandle<()>,
     removing: JoinHandle<()>,
@@ -70,7 +75,8 @@ impl Background {
         )
         .map_err(|error| error.causes())?;
         let (importer, imports) =
-            Importer::new(foundation.store.clone(), foundation.metrics.clone());
+            Imports::new(foundation.store.clone(), foundation.metrics.clone());
+        let (row_importer, row_imports) = RowImports::new(foundation.store.clone());
         let remover = Remover::new(foundation.store.clone());
         let housekeeper = Housekeeper::new(
             foundation.store.clone(),
@@ -82,8 +88,8 @@ impl Background {
             &foundation.config,
             foundation.metrics.clone(),
         );
-        let (filler, fills) = Filler::new(foundation.store.clone());
-        let (replayer, replays) = Replayer::new(foundation.store.clone(), wake.clone());
+        let (filler, fills) = Fills::new(foundation.store.clone());
+        let (replayer, replays) = Replays::new(foundation.store.clone(), wake.clone());
         let downlinks = downlink::Engine::new(
             foundation.store.clone(),
             foundation.vault.clone(),
@@ -96,6 +102,7 @@ impl Background {
             deliveries,
             downlinks,
             importer,
+            row_importer,
             filler,
             replayer,
             remover,
@@ -105,6 +112,7 @@ impl Background {
         let handles = Handles {
             wake,
             imports,
+            row_imports,
             replays,
             fills,
         };
@@ -135,6 +143,10 @@ impl Background {
             importer.run(until.clone()).boxed()
         });
         let until = stop.clone();
+        let importing_rows = supervise::spawn("row importer", self.row_importer, move |importer| {
+            importer.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
         let filling = supervise::spawn("filler", self.filler, move |filler| {
             filler.run(until.clone()).boxed()
         });
@@ -153,6 +165,7 @@ impl Background {
             housekeeping,
             rolling,
             importing,
+            importing_rows,
             filling,
             replaying,
             removing,
@@ -168,6 +181,7 @@ impl Running {
         joined("the housekeeping", self.housekeeping).await?;
         joined("the rollups", self.rolling).await?;
         joined("the importer", self.importing).await?;
+        joined("the importer of rows", self.importing_rows).await?;
         joined("the filler", self.filling).await?;
         joined("the replayer", self.replaying).await?;
         joined("the remover", self.removing).await?;

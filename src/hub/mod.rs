@@ -40,6 +40,7 @@ use access::key_uses::KeyUses;
 use access::passwords::Passwords;
 use access::throttle::Throttle;
 use data::charts::Charts;
+use data::imports::RowImports;
 use devices::imports::Imports;
 use trials::Trials;
 
@@ -61,6 +62,8 @@ pub struct Hub {
     pub wake: Handle,
     /// Begins imports of devices.
     pub imports: Imports,
+    /// Begins imports of rows into data tables.
+    pub row_imports: RowImports,
     /// Begins replays of stored uplinks.
     pub replays: Replays,
     /// Begins fills of data tables.
@@ -93,6 +96,7 @@ impl Hub {
         vault: Vault,
         wake: Handle,
         imports: Imports,
+        row_imports: RowImports,
         replays: Replays,
         fills: Fills,
         live: Live,
@@ -110,6 +114,7 @@ impl Hub {
             vault,
             wake,
             imports,
+            row_imports,
             replays,
             fills,
             live,

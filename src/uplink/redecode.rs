@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::{path::UplinkPath, record, route::DeviceRoute};
 use crate::{
-    clock::Time,
     codec::{
         decode::{self, Given},
         decoded::{self, Decoded},
@@ -260,18 +259,11 @@ impl Redecoded {
     /// Returns the record to be stored.
     fn rewritten(&self, route: &DeviceRoute) -> Rewritten {
         let (before, updates) = (self.before.clone(), self.updates.as_deref());
-        let mut former_times = vec![before.time];
-        let reported = before.updates.as_ref().and_then(Value::as_array);
-        let reported = reported.into_iter().flatten();
-        former_times.extend(reported.filter_map(|update| {
-            let time = update.get("timestamp")?.as_str()?;
-            time.parse::<Time>().ok()
-        }));
         Rewritten {
             data: self.after.clone(),
             updates: updates.map(output::as_json),
             failure: self.error.clone(),
-            former_times,
+            former_times: before.value_times(),
             rows: record::rows(&route.tables, before.time, self.after.as_ref(), updates),
             before,
         }

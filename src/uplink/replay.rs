@@ -4,66 +4,62 @@
 //! integration has a large backlog, so that it does not delay new messages. When a hub fails, another
 //! one continues its replays.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::native;
 use crate::{
     delivery::Handle,
     error::{Error, Result},
     id::{IntegrationId, ReplayId, TenantId},
-    jobs::Jobs,
+    jobs::{Starter, Step, Work, Worker},
     networks::{Radio, Uplink, carries_data},
     selector::Selector,
     store::{
         Scope, Store,
+        core::jobs::State,
         deliveries::{
             queue,
-            replays::{self as replays, NewReplay, Rendered, Replay, State},
+            replays::{self as replays, NewReplay, Rendered, Replay},
         },
         devices::{
             Device, uplinks,
-            walk::{self, Ahead, Stored},
+            walk::{Stored, Walks},
         },
         integrations::{self, policy::EventType},
         networks,
     },
-    supervise::attempted,
 };
 
-/// Pause when the database is unavailable or all replays wait for their backlog.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Number of pending deliveries at which a replay pauses.
 const BACKLOG_MAX: u64 = 5_000;
-/// Maximum number of replays with prefetched uplinks; some of them may run on another hub by now.
-const AHEAD_MAX: usize = 32;
-
 /// Handle that starts replays.
 #[derive(Clone)]
 pub struct Replays {
-    begun: mpsc::UnboundedSender<(TenantId, ReplayId)>,
+    starter: Starter<ReplayId>,
 }
 
 /// Worker that runs replays.
-pub struct Replayer {
-    jobs: Jobs<ReplayId>,
-    store: Store,
-    wake: Handle,
-    /// Prefetched uplinks by replay.
-    ahead: HashMap<ReplayId, Ahead>,
-}
+pub type Replayer = Worker<Replaying>;
 
-/// Result of one step.
-enum Step {
-    GoOn,
-    Wait,
-    Done,
+/// Work of replays.
+pub struct Replaying {
+    wake: Handle,
+    walks: Walks<ReplayId>,
 }
 
 impl Replays {
+    /// Creates a replayer and the handle that starts replays.
+    pub fn new(store: Store, wake: Handle) -> (Replayer, Self) {
+        let work = Replaying {
+            wake,
+            walks: Walks::default(),
+        };
+        let (replayer, starter) = Worker::new(store, work);
+        (replayer, Self { starter })
+    }
+
     /// Stores the replay and notifies the replayer.
     pub async fn begin(
         &self,
@@ -72,74 +68,29 @@ impl Replays {
         new: NewReplay,
     ) -> Result<Replay> {
         let replay = replays::insert(scope, integration, new).await?;
-        // During shutdown the send fails; the replay then waits in the database.
-        let _ = self.begun.send((scope.tenant(), replay.id));
+        self.starter.start(scope, replay.id);
         Ok(replay)
     }
 }
 
-impl Replayer {
-    /// Creates a replayer and the handle that starts replays.
-    pub fn new(store: Store, wake: Handle) -> (Self, Replays) {
-        let (sender, begun) = mpsc::unbounded_channel();
-        let jobs = Jobs::new("replay", store.clone(), begun);
-        let replayer = Self {
-            jobs,
-            store,
-            wake,
-            ahead: HashMap::new(),
-        };
-        (replayer, Replays { begun: sender })
+impl Work for Replaying {
+    type Id = ReplayId;
+
+    const KIND: &'static str = "replay";
+
+    async fn unfinished(store: &Store) -> Result<Vec<(TenantId, ReplayId)>> {
+        store.running_replays().await
     }
 
-    /// Runs until `stop` is cancelled, and finishes the current chunk first.
-    pub async fn run(&mut self, stop: CancellationToken) {
-        // Number of consecutive steps that had to wait. If all replays wait, the loop pauses.
-        let mut idle = 0;
-        let store = self.store.clone();
-        let unfinished = || store.running_replays();
-        while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
-            let scope = self.store.scope(tenant);
-            let step = attempted("replay", self.step(&scope, id)).await;
-            match step {
-                Ok(Step::GoOn | Step::Wait) => self.jobs.went_on(id),
-                // After an error, a chunk that was fetched and not queued is read again.
-                Ok(Step::Done) | Err(_) => drop(self.ahead.remove(&id)),
-            }
-            match step {
-                Ok(Step::Done) => {
-                    self.jobs.end(id).await;
-                    continue;
-                }
-                Ok(Step::GoOn) => idle = 0,
-                Ok(Step::Wait) => idle += 1,
-                Err(error) => {
-                    let cause = error.causes();
-                    if !self.jobs.may_pass(id, &error) {
-                        tracing::error!(replay.id = id.0, cause, "replay given up");
-                        if let Err(error) = replays::give_up(&scope, id).await {
-                            tracing::warn!(
-                                replay.id = id.0,
-                                "it stays unfinished: {}",
-                                error.causes()
-                            );
-                        }
-                        self.jobs.end(id).await;
-                        continue;
-                    }
-                    tracing::warn!(replay.id = id.0, cause, "replay waits");
-                    idle = self.jobs.waiting() + 1;
-                }
-            }
-            self.jobs.put_back(tenant, id);
-            if idle >= self.jobs.waiting() {
-                idle = 0;
-                pause(&stop).await;
-            }
-        }
-        self.jobs.leave().await;
+    async fn give_up(scope: &Scope, id: ReplayId) -> Result<()> {
+        replays::give_up(scope, id).await
     }
 
+    fn forget(&mut self, id: ReplayId) {
+        self.walks.forget(&id);
+    }
+
+    /// Queues the deliveries of a chunk, unless the backlog is large.
     async fn step(&mut self, scope: &Scope, id: ReplayId) -> Result<Step> {
         let Some(replay) = replays::find(scope, id).await? else {
             return Ok(Step::Done);
@@ -155,11 +106,7 @@ impl Replayer {
         let selector =
             Selector::parse(&integration.provisioned.selector).map_err(Error::internal)?;
         let events = integration.provisioned.uplink_events();
-        if self.ahead.len() > AHEAD_MAX {
-            self.ahead.clear();
-        }
-        let ahead = self.ahead.entry(id).or_default();
-        let (stored, last) = walk::next(scope, &replay.walk(), ahead).await?;
+        let (stored, last) = self.walks.next(scope, id, &replay.walk()).await?;
         let names = connection_names(scope, &stored).await?;
         let mut rendered = Vec::with_capacity(stored.len());
         for (uplink, device) in &stored {
@@ -185,11 +132,6 @@ impl Replayer {
             None => Ok(Step::Done),
         }
     }
-}
-
-/// Sleeps for [`PAUSE`], or until `stop` is cancelled.
-async fn pause(stop: &CancellationToken) {
-    let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
 
 async fn connection_names(scope: &Scope, stored: &[Stored]) -> Result<HashMap<i64, String>> {

@@ -27,7 +27,7 @@ pub struct Column {
 }
 
 /// Type of a field: `number`, `text`, `boolean`, or `json` for any value.
-#[derive(Enum, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {

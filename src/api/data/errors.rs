@@ -40,6 +40,8 @@ pub const ERRORS: &[DeclaredError] = &[
             "delete_rows",
             "create_fill",
             "list_fills",
+            "create_row_import",
+            "list_row_imports",
         ],
         reason: Reason::NotFound,
         cause: "Your tenant has no data table with this id.",
@@ -140,5 +142,69 @@ pub const ERRORS: &[DeclaredError] = &[
         reason: Reason::NotFound,
         cause: "The data table has no fill with this id. Fills are removed `job_keep_days` (30 days) after their end.",
         message: "there is no fill \"7\"",
+    },
+    // Imports.
+    DeclaredError {
+        operations: &["create_row_import"],
+        reason: Reason::Malformed,
+        cause: "The body is no text file whose encoding can be determined: it is a workbook of a spreadsheet, compressed, \
+                or has bytes that are not valid in its encoding. Save it as CSV in UTF-8, or name the encoding as \
+                `charset` in `Content-Type`.",
+        message: "body: must be a text file, but is an Excel or OpenDocument workbook: save the file as \"CSV UTF-8\" \
+                  and send that",
+    },
+    DeclaredError {
+        operations: &["create_row_import"],
+        reason: Reason::Malformed,
+        cause: "The body is no complete `multipart/form-data`, or the header `Content-Type` does not name its boundary.",
+        message: "body: must be a whole multipart form",
+    },
+    DeclaredError {
+        operations: &["create_row_import"],
+        reason: Reason::UnsupportedMediaType,
+        cause: "The header `Content-Type`, or that of the file in a form, is not one of a CSV or NDJSON file, names an \
+                unknown `charset`, or says `header=absent`.",
+        message: "header Content-Type: must be application/octet-stream, text/csv, application/x-ndjson or \
+                  multipart/form-data",
+    },
+    DeclaredError {
+        operations: &["create_row_import"],
+        reason: Reason::TooLarge,
+        cause: "The file has more than 64 MiB (setting `import_max_bytes`) or more than 1,000,000 rows. Split it.",
+        message: "body: must have at most 67108864 bytes",
+    },
+    DeclaredError {
+        operations: &["create_row_import"],
+        reason: Reason::Invalid,
+        cause: "The file as a whole cannot be used, and nothing is imported: the header line of a CSV file has a column \
+                that the data table does not have, a repeated one, or lacks `time` or `device_id`; the file has no rows; \
+                a form has no file, several or other parts; or `format` contradicts the content type. A row that breaks \
+                a rule is no error of this operation: it is refused alone.",
+        message: "header line: the data table has no column \"temprature\"",
+    },
+    DeclaredError {
+        operations: &["create_row_import"],
+        reason: Reason::LimitReached,
+        cause: "5 imports of the data table are running. Wait until one of them is `done`.",
+        message: "5 imports are running already; try again when one is done",
+    },
+    DeclaredError {
+        operations: &["create_row_import"],
+        reason: Reason::Overloaded,
+        cause: "Other files are being received or stored: at most one of a user or API key, two of a tenant and four of \
+                the hub at a time. Send one file after the other.",
+        message: "another file of this user or API key is being received; try again",
+    },
+    DeclaredError {
+        operations: &["list_row_imports", "list_failed_rows"],
+        reason: Reason::Invalid,
+        cause: "A parameter breaks its rule, or `cursor` belongs to another list.",
+        message: "cursor: must be a next_cursor that this list has answered",
+    },
+    DeclaredError {
+        operations: &["get_row_import", "list_failed_rows"],
+        reason: Reason::NotFound,
+        cause: "The data table has no import with this id. Imports are removed `job_keep_days` (30 days) after their end.",
+        message: "there is no import \"7\"",
     },
 ];

@@ -21,9 +21,12 @@ use crate::{
     },
     hub::Hub,
     id::{DataTableId, FillId},
-    store::data::{
-        self,
-        fills::{self, Fill, State},
+    store::{
+        core::jobs::State,
+        data::{
+            self,
+            fills::{self, Fill},
+        },
     },
     text::DeviceId,
 };
@@ -41,6 +44,11 @@ struct NewFillBody {
     to: Option<Timestamp>,
     /// Only uplinks of this device. If omitted or null, of all devices that the selector of the data table matches.
     device_id: Option<DeviceId>,
+    /// If true, rows that are there are replaced by what the uplinks yield with the present columns of the data table, and
+    /// those that the uplinks no longer yield are deleted. If omitted, they stay as they are.
+    #[oai(default)]
+    #[serde(default)]
+    replace: bool,
 }
 
 /// State of a fill.
@@ -72,8 +80,12 @@ struct FillView {
     device_id: Option<String>,
     /// Number of uplinks that the hub has looked at so far.
     uplinks: Count,
+    /// True if rows that are there are replaced.
+    replace: bool,
     /// Number of rows that the hub has added so far.
     rows: Count,
+    /// Number of rows that the hub has deleted so far, because they were replaced.
+    deleted: Count,
     /// Time at which the fill was created.
     created_at: Timestamp,
     /// Time of the last progress.
@@ -96,6 +108,11 @@ impl DataTableFillsApi {
     /// with the uplinks, without decoding them again. Rows that are there already are neither changed nor added twice,
     /// so a fill can be repeated. Rows that would be older than the `retention_days` of the data table are left out.
     ///
+    /// With `replace`, a fill applies a changed list of columns to the rows that are there: it computes the rows of the
+    /// uplinks again, replaces those that differ and deletes those that the uplinks no longer yield. Rows whose uplink is
+    /// no longer stored, or whose device the selector does not match, stay as they are. So do imported rows, except those
+    /// with the same device and time as a new row.
+    ///
     /// The fill runs in the background and survives restarts of the hub. A data table can have 5 running fills.
     ///
     /// Fails with 400 if `to` is before `from` or 5 fills are running, and with 404 if the data table or the device does
@@ -116,12 +133,16 @@ impl DataTableFillsApi {
             from,
             to,
             device_id,
+            replace,
         } = body.0;
         let span = span::read(from, to)?;
         let table = DataTableId(**id);
         let device_id = device_id.map(DeviceId::into_string);
         let scope = caller.scope();
-        let fill = self.hub.begin_fill(scope, table, span, device_id).await?;
+        let hub = &self.hub;
+        let fill = hub
+            .begin_fill(scope, table, span, device_id, replace)
+            .await?;
         Ok(Begun {
             location: format!("/api/v3/data-tables/{table}/fills/{}", fill.id),
             body: fill.into(),
@@ -185,7 +206,9 @@ impl From<Fill> for FillView {
             to: Timestamp(fill.new.to),
             device_id: fill.new.device_id,
             uplinks: Count::saturating(fill.uplinks),
+            replace: fill.new.is_replacing,
             rows: Count::saturating(fill.rows),
+            deleted: Count::saturating(fill.deleted),
             created_at: Timestamp(fill.created_at),
             updated_at: Timestamp(fill.updated_at),
             finished_at: fill.finished_at.map(Timestamp),

@@ -1,4 +1,4 @@
-//! Data tables, their rows, and the export of rows as a file.
+//! Data tables, their rows, and rows as files.
 
 pub(super) mod aggregate;
 pub(super) mod chart;
@@ -11,6 +11,8 @@ pub(super) mod exports;
 mod figure;
 pub(super) mod fills;
 pub(super) mod filter;
+pub(super) mod import;
+pub(super) mod imports;
 pub(super) mod latest;
 pub(super) mod parameters;
 pub(super) mod row_query;

@@ -148,7 +148,8 @@ impl DataTablesApi {
     /// Update a data table
     ///
     /// Replaces the definition of a data table; omitted fields are reset to their defaults. Existing rows do not
-    /// change, except that rows older than a new `retention_days` are deleted in the background.
+    /// change, except that rows older than a new `retention_days` are deleted in the background. A fill with `replace`
+    /// applies changed columns to the rows whose uplinks are stored.
     ///
     /// Fails with 400 if another data table of the tenant has the name, if `selector` is not a valid label selector,
     /// or if two columns have the same path. Fails with 404 if the data table does not exist.

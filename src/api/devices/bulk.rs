@@ -6,12 +6,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     api::{
-        devices::{files::DeviceStream, rows::Format},
+        devices::files::DeviceStream,
         http::{
             answer::{Found, Pieces, in_pieces},
             body::Body,
             caller::Caller,
             mirror::mirror,
+            sheet_file::Format,
             types::{Count, LABELS_MAX, List, yes},
             union,
         },

@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    csv_layout,
-    csv_records::{Cells, Layout, Record, Records},
-};
 use crate::{
     api::{
         devices::row::{Read, Unreadable, read_value},
         http::{
             csv_guard::{guarded, guarded_id, is_blank, read_id, read_text, whole_number},
+            csv_layout,
+            csv_records::{self, Cells, Layout, Record, Records},
             json,
             types::JsonObject,
         },
@@ -131,17 +129,7 @@ impl<'a> Sheet<'a> {
     }
 
     fn check_surplus(&self, cells: &[String]) -> Result<(), String> {
-        let (has, wanted) = (cells.len(), self.columns.len());
-        if cells.iter().skip(wanted).any(|cell| !is_blank(cell)) {
-            let delimiter = match self.layout.delimiter {
-                b'\t' => "tab".to_owned(),
-                other => format!("\"{}\"", char::from(other)),
-            };
-            return Err(format!(
-                "the row has {has} cells, but the header line has {wanted}: a cell that contains a \
-                 {delimiter} must be in quotes"
-            ));
-        }
+        csv_records::check_surplus(cells, self.columns.len(), self.layout)?;
         let nameless = |(_, (column, cell)): &(usize, (&Option<&str>, &String))| {
             column.is_none() && !is_blank(cell)
         };

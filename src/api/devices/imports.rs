@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        devices::{bulk::FormatName, csv, files::DeviceFile, rows::Format},
+        devices::{bulk::FormatName, csv, files::DeviceFile},
         http::{
             answer::{Begun, Found},
             bounds::{BodyMax, OwnBound},
@@ -18,6 +18,7 @@ use crate::{
             mirror::{mirror, words},
             page::Listed,
             paging::Paging,
+            sheet_file::Format,
             types::{Count, Id, Timestamp},
         },
         tag::Tag,

@@ -3,8 +3,6 @@
 pub(super) mod body;
 pub(super) mod bulk;
 pub(super) mod csv;
-pub(super) mod csv_layout;
-pub(super) mod csv_records;
 pub(super) mod downlinks;
 pub(super) mod driver_state;
 pub(super) mod errors;

@@ -6,14 +6,13 @@
 use encoding_rs::Encoding;
 use serde_json::{Value, json};
 
-use super::csv_records::too_long;
 use crate::{
     api::{
         devices::{
             csv,
             row::{Read, Unreadable, read_value},
         },
-        http::{file_encoding::decode, json},
+        http::{csv_records::too_long, file_encoding::decode, json, sheet_file::Format},
     },
     error::{Error, Reason},
     store::devices::{
@@ -26,15 +25,6 @@ use crate::{
 pub const ROWS_MAX: i64 = 1_000_000;
 /// Number of rows that are stored together; a transaction processes one or more such batches.
 const BATCH: usize = 32;
-
-/// Format of a file of devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Cells with delimiters and a header line (RFC 4180).
-    Csv,
-    /// One JSON object per line.
-    Ndjson,
-}
 
 /// Rows of a file.
 pub struct Rows {
@@ -49,22 +39,6 @@ pub struct Rows {
 }
 
 impl Format {
-    /// Returns the name of the format in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Csv => "csv",
-            Format::Ndjson => "ndjson",
-        }
-    }
-
-    /// Returns the media type of the format.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Format::Csv => "text/csv",
-            Format::Ndjson => "application/x-ndjson",
-        }
-    }
-
     /// Reads a file in the encoding `told`, or in the detected one. A row may have at most `row_max` bytes.
     /// Fails only for errors of the whole file; a broken row becomes a failed row.
     pub fn read(

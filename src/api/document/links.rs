@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 use super::walk::{each_operation, schema_name};
 
 /// Operations whose resource is not below their own path, with the path that it is below.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("adopt_unknown_device", "/api/v3/devices"),
     ("create_fill", "/api/v3/data-tables/{id}/fills"),
+    ("create_row_import", "/api/v3/data-tables/{id}/imports"),
     ("create_replay", "/api/v3/integrations/{id}/replays"),
     ("import_driver", "/api/v3/drivers"),
 ];

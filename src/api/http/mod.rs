@@ -8,7 +8,7 @@
 //!   end: `declaration.rs`, `declared_error.rs`, `operations.rs`, `methods.rs`, `caller.rs`, `stream_key.rs`,
 //!   `failure.rs`, `idempotency.rs`, `tasks.rs`
 //! - Requests: `types.rs`, `body.rs`, `json.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
-//!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`
+//!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `sheet_file.rs`, `csv_layout.rs`, `csv_records.rs`
 //! - Responses, and objects that several resources share: `answer.rs`, `compression.rs`, `page.rs`, `parameters.rs`, `paging.rs`,
 //!   `sort.rs`, `span.rs`, `csv_guard.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
 
@@ -24,6 +24,8 @@ pub(super) mod compression;
 pub(super) mod connection;
 pub(super) mod cross_origin;
 pub(super) mod csv_guard;
+pub(super) mod csv_layout;
+pub(super) mod csv_records;
 pub(super) mod declaration;
 pub(super) mod declared_error;
 pub(super) mod edge;
@@ -49,6 +51,7 @@ pub(super) mod refusal;
 pub(super) mod request_id;
 pub mod server;
 pub(super) mod server_tls;
+pub(super) mod sheet_file;
 pub(super) mod sort;
 pub(super) mod span;
 pub(super) mod stream_key;

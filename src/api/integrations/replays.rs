@@ -21,7 +21,8 @@ use crate::{
     hub::Hub,
     id::{IntegrationId, ReplayId},
     store::{
-        deliveries::replays::{self as replays, NewReplay, Replay, State},
+        core::jobs::State,
+        deliveries::replays::{self as replays, NewReplay, Replay},
         integrations,
     },
     text::DeviceId,

@@ -21,6 +21,7 @@ impl Hub {
         table: DataTableId,
         span: Span,
         device_id: Option<String>,
+        is_replacing: bool,
     ) -> Result<Fill> {
         if let Some(device) = &device_id {
             devices::get(scope, device).await?;
@@ -30,6 +31,7 @@ impl Hub {
             from: span.from,
             to: span.to.map_or(now, |to| to.min(now)),
             device_id,
+            is_replacing,
         };
         self.fills.begin(scope, table, new).await
     }

@@ -9,6 +9,7 @@ mod fills;
 pub mod fold;
 pub mod functions;
 mod groups;
+pub mod imports;
 pub mod interval;
 pub mod latest;
 mod plan;

@@ -3,16 +3,11 @@
 //! Only one transaction runs at a time in the whole hub, and its size follows the time that the last one
 //! took, because imports must not block uplinks. If the hub that began an import ends, another continues it.
 
-use std::time::Duration;
-
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
 use crate::{
-    error::{Error, Result},
+    error::Result,
     hub::devices::{References, check_id},
     id::{ImportId, TenantId},
-    jobs::Jobs,
+    jobs::{Starter, Step, Work, Worker},
     metrics::{Metrics, Rows},
     pace::Pace,
     store::{
@@ -22,11 +17,8 @@ use crate::{
             imports::{self, Batch, Import, NewImport, Row},
         },
     },
-    supervise::attempted,
 };
 
-/// Pause after an error, such as an unavailable database.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum number of batches of an import in one transaction.
 const BATCHES_MAX: u64 = 16;
 /// Number of hexadecimal digits of a DevEUI.
@@ -35,89 +27,60 @@ const DEV_EUI_DIGITS: usize = 16;
 /// Begins imports.
 #[derive(Clone)]
 pub struct Imports {
-    begun: mpsc::UnboundedSender<(TenantId, ImportId)>,
+    starter: Starter<ImportId>,
 }
 
-/// Runs imports.
-pub struct Importer {
-    jobs: Jobs<ImportId>,
-    store: Store,
+/// Worker that runs imports.
+pub type Importer = Worker<Importing>;
+
+/// Work of imports.
+pub struct Importing {
     metrics: Metrics,
     pace: Pace,
 }
 
 impl Imports {
+    /// Creates an importer and the handle that begins imports.
+    pub fn new(store: Store, metrics: Metrics) -> (Importer, Self) {
+        let pace = Pace::new(BATCHES_MAX, store.hold_aim());
+        let (importer, starter) = Worker::new(store, Importing { metrics, pace });
+        (importer, Self { starter })
+    }
+
     /// Stores the rows and notifies the importer.
     pub async fn begin(&self, scope: &Scope, new: NewImport) -> Result<Import> {
         let import = imports::insert(scope, new).await?;
-        // If the importer has already stopped, the import waits in the database.
-        let _ = self.begun.send((scope.tenant(), import.id));
+        self.starter.start(scope, import.id);
         Ok(import)
     }
 }
 
-impl Importer {
-    /// Creates an importer and the handle that begins imports.
-    pub fn new(store: Store, metrics: Metrics) -> (Self, Imports) {
-        let (sender, begun) = mpsc::unbounded_channel();
-        let jobs = Jobs::new("import", store.clone(), begun);
-        let pace = Pace::new(BATCHES_MAX, store.hold_aim());
-        let importer = Self {
-            jobs,
-            store,
-            metrics,
-            pace,
-        };
-        (importer, Imports { begun: sender })
+impl Work for Importing {
+    type Id = ImportId;
+
+    const KIND: &'static str = "import";
+
+    async fn unfinished(store: &Store) -> Result<Vec<(TenantId, ImportId)>> {
+        store.unfinished_imports().await
     }
 
-    /// Runs until `stop`; a batch in progress is completed.
-    pub async fn run(&mut self, stop: CancellationToken) {
-        let store = self.store.clone();
-        let unfinished = || store.unfinished_imports();
-        while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
-            let scope = self.store.scope(tenant);
-            let outcome = attempted("import", self.step(&scope, id)).await;
-            if outcome.is_ok() {
-                self.jobs.went_on(id);
-            }
-            match outcome {
-                Ok(true) => {
-                    tracing::info!(import.id = id.0, "import done");
-                    self.metrics.imports.count_done();
-                    self.jobs.end(id).await;
-                }
-                Ok(false) => self.jobs.put_back(tenant, id),
-                // The import was deleted with its tenant.
-                Err(Error::NotFound(_)) => self.jobs.end(id).await,
-                Err(error) if self.jobs.may_pass(id, &error) => {
-                    tracing::warn!(import.id = id.0, "import waits: {}", error.causes());
-                    self.jobs.put_back(tenant, id);
-                    pause(&stop).await;
-                }
-                Err(error) => {
-                    tracing::error!(import.id = id.0, cause = error.causes(), "import given up");
-                    match imports::give_up(&scope, id).await {
-                        Ok(()) => self.metrics.imports.count_failed(),
-                        Err(error) => {
-                            tracing::warn!(
-                                import.id = id.0,
-                                "it stays unfinished: {}",
-                                error.causes()
-                            );
-                        }
-                    }
-                    self.jobs.end(id).await;
-                }
-            }
+    async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
+        imports::give_up(scope, id).await
+    }
+
+    fn note_end(&self, id: ImportId, is_failed: bool) {
+        if is_failed {
+            self.metrics.imports.count_failed();
+        } else {
+            tracing::info!(job.id = id.0, "import done");
+            self.metrics.imports.count_done();
         }
-        self.jobs.leave().await;
     }
 
-    /// Runs some batches in one transaction. Returns true if the import is finished.
-    async fn step(&mut self, scope: &Scope, id: ImportId) -> Result<bool> {
+    /// Runs some batches in one transaction.
+    async fn step(&mut self, scope: &Scope, id: ImportId) -> Result<Step> {
         let Some((scope, batch)) = imports::next_batch(scope, id, self.pace.size()).await? else {
-            return Ok(true);
+            return Ok(Step::Done);
         };
         let good = || {
             batch
@@ -140,13 +103,11 @@ impl Importer {
             skipped: counts.skipped.into(),
             failed: counts.failed.into(),
         });
-        Ok(worked.is_done)
+        Ok(match worked.is_done {
+            true => Step::Done,
+            false => Step::GoOn,
+        })
     }
-}
-
-/// Waits for a moment, or until `stop`.
-async fn pause(stop: &CancellationToken) {
-    let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
 }
 
 fn checked(row: Row, known: &References) -> Row {

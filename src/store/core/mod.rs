@@ -19,6 +19,7 @@ pub mod health;
 mod holding;
 pub mod idempotency;
 pub(super) mod ids;
+pub mod jobs;
 pub(super) mod json;
 pub(super) mod kept;
 pub mod leases;

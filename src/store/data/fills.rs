@@ -1,63 +1,29 @@
-//! Fills: rows of stored uplinks are added to a data table, chunk by chunk.
-//!
-//! One transaction adds the rows of a chunk that are missing and moves the fill's position: whatever stops the hub, a
-//! row is added once or not yet.
+//! Fills: jobs that add the rows of stored uplinks to a data table.
 
-use std::collections::{BTreeMap, HashSet};
-
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, LockType},
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::NewRow;
 use crate::{
     clock::{self, Time},
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::{DataTableId, FillId, TenantId},
     store::{
         core::{
             audit::subject,
-            bulk, failure,
-            gather::padded,
             handle::Store,
-            listing::{self, Order, Place, Span, Stretch},
+            jobs::{self, State, owned_jobs},
+            listing::{Place, Span, Stretch},
             page::Page,
-            removed,
             scope::Scope,
-            transaction::DatabaseTransaction,
-            words::{Word, words},
+            words,
         },
-        devices::{rows::hold_states, uplinks::Uplink, walk::Walk},
-        entities::{data_table, data_table_fill, data_table_row, uplink},
+        devices::walk::Walk,
+        entities::{data_table, data_table_fill},
     },
 };
 
-/// Maximum number of running fills per data table.
-const RUNNING_MAX: u64 = 5;
-/// Number of devices whose present rows one statement looks for.
-const DEVICES_AT_ONCE: usize = 50;
-
-/// Progress of a fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Uplinks are left to look at.
-    Running,
-    /// The rows of all uplinks are there.
-    Done,
-    /// An internal error has ended it.
-    Failed,
-}
-
-words!(State {
-    Running = "running",
-    Done = "done",
-    Failed = "failed",
-});
+owned_jobs!(data_table_fill of data_table by DataTableId: "fill", "fills are running");
 
 /// Fill to create.
 #[derive(Debug, Clone)]
@@ -68,6 +34,8 @@ pub struct NewFill {
     pub to: Time,
     /// Identifier of the only device; `None` for all.
     pub device_id: Option<String>,
+    /// True if rows that are there are replaced.
+    pub is_replacing: bool,
 }
 
 /// Fill of a data table from stored uplinks.
@@ -87,24 +55,14 @@ pub struct Fill {
     pub uplinks: i64,
     /// Number of rows added.
     pub rows: i64,
+    /// Number of rows deleted, because they were replaced.
+    pub deleted: i64,
     /// Time of creation.
     pub created_at: Time,
     /// Time of the last progress.
     pub updated_at: Time,
     /// Time at which the fill ended; `None` until then.
     pub finished_at: Option<Time>,
-}
-
-/// Uplinks of a chunk whose rows may be missing.
-pub struct Chunk {
-    /// Identifiers of the uplinks.
-    pub uplinks: Vec<Uuid>,
-    /// Identifiers of their devices by key.
-    pub devices: BTreeMap<i64, String>,
-    /// Number of all uplinks of the chunk.
-    pub seen: usize,
-    /// Last uplink of the chunk; `None` if no uplinks are left.
-    pub last: Option<Uuid>,
 }
 
 impl Fill {
@@ -124,48 +82,18 @@ impl Fill {
 impl Store {
     /// Returns the unfinished fills of all tenants.
     pub async fn running_fills(&self) -> Result<Vec<(TenantId, FillId)>> {
-        use data_table_fill::{Column, Entity};
-        let found: Vec<(i64, i64)> = Entity::find()
-            .filter(Column::State.eq(State::Running.as_str()))
-            .filter(removed::is_live(Column::TenantId.into_expr()))
-            .order_by_asc(Column::Id)
-            .select_only()
-            .column(Column::TenantId)
-            .column(Column::Id)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        let typed = |(tenant, id)| (TenantId(tenant), FillId(id));
-        Ok(found.into_iter().map(typed).collect())
+        jobs::unfinished::<data_table_fill::Entity, _>(self, FillId).await
     }
 }
 
 /// Creates a fill.
 pub async fn insert(scope: &Scope, table: DataTableId, new: NewFill) -> Result<Fill> {
-    use data_table_fill::Column;
     let now = clock::now();
     scope
         .record(async |transaction| {
-            // The data table is locked, so that each of two concurrent calls counts the other's fill.
-            scope
-                .find::<data_table::Entity>()
-                .filter(data_table::Column::Id.eq(table.0))
-                .lock(LockType::NoKeyUpdate)
-                .one(&*transaction)
-                .await?
-                .ok_or_else(|| super::missing(table))?;
-            let running = scope
-                .find::<data_table_fill::Entity>()
-                .filter(Column::DataTableId.eq(table.0))
-                .filter(Column::State.eq(State::Running.as_str()))
-                .count(&*transaction)
+            let missing = || super::missing(table);
+            jobs::make_room::<data_table_fill::Entity>(scope, &transaction, table.0, missing)
                 .await?;
-            if running >= RUNNING_MAX {
-                return Err(Error::rejected(
-                    Reason::LimitReached,
-                    format!("{RUNNING_MAX} fills are running already; try again when one is done"),
-                ));
-            }
             let model = data_table_fill::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 created_at: Set(now),
@@ -179,6 +107,8 @@ pub async fn insert(scope: &Scope, table: DataTableId, new: NewFill) -> Result<F
                 uplinks: Set(0),
                 rows_added: Set(0),
                 finished_at: Set(None),
+                is_replacing: Set(new.is_replacing),
+                rows_deleted: Set(0),
                 ..Default::default()
             }
             .insert(&*transaction)
@@ -188,32 +118,27 @@ pub async fn insert(scope: &Scope, table: DataTableId, new: NewFill) -> Result<F
                 "device_id": model.device_id,
                 "from": new.from,
                 "to": new.to,
+                "replace": new.is_replacing,
             }});
             let subject = subject(super::RESOURCE, table);
             scope
                 .note_changed(&transaction, subject, &json!({}), &noted)
                 .await?;
-            Ok(model.into())
+            model.try_into()
         })
         .await
 }
 
 /// Returns a fill of any data table.
 pub async fn find(scope: &Scope, id: FillId) -> Result<Option<Fill>> {
-    let found = scope
-        .find::<data_table_fill::Entity>()
-        .filter(data_table_fill::Column::Id.eq(id.0))
-        .one(scope.reader())
-        .await?;
-    Ok(found.map(Fill::from))
+    let found = jobs::find::<data_table_fill::Entity>(scope, id.0).await?;
+    found.map(Fill::try_from).transpose()
 }
 
 /// Returns a fill of a data table.
 pub async fn get(scope: &Scope, table: DataTableId, id: FillId) -> Result<Fill> {
-    let found = find(scope, id).await?;
-    found
-        .filter(|fill| fill.table == table)
-        .ok_or_else(|| Error::missing("fill", id))
+    let found = jobs::get::<data_table_fill::Entity>(scope, table.0, id.0).await?;
+    found.try_into()
 }
 
 /// Returns a page of a data table's fills, newest first.
@@ -222,206 +147,36 @@ pub async fn list(
     table: DataTableId,
     stretch: &Stretch,
 ) -> Result<Page<Fill, Place>> {
-    use data_table_fill::Column;
-    let query = scope
-        .find::<data_table_fill::Entity>()
-        .filter(Column::DataTableId.eq(table.0));
-    let total = listing::total(scope, &query, stretch).await?;
-    let order = Order::by_key(Column::Id.into_expr(), true);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Fill::from))
-}
-
-/// Adds the missing rows of a chunk and advances the fill. `rows_of` makes the rows of an uplink. Does nothing if
-/// another hub has already written the chunk.
-pub async fn write(
-    scope: &Scope,
-    fill: &Fill,
-    chunk: &Chunk,
-    rows_of: impl Fn(&Uplink) -> Vec<NewRow> + Send + Sync,
-) -> Result<()> {
-    scope
-        .record(async |transaction| {
-            // Locked first, as the uplink path and redecoding do: nothing else changes the rows of these devices.
-            let keys = chunk.devices.keys().copied().collect();
-            hold_states(scope, &transaction, keys).await?;
-            if !is_next(scope, &transaction, fill).await? {
-                return Ok(());
-            }
-            let rows = missing_rows(scope, &transaction, fill, chunk, &rows_of).await?;
-            let added = rows.len();
-            bulk::insert(&transaction, rows, None).await.map_err(
-                |error| match failure::is_dangling(&error) {
-                    true => Error::overloaded("the data table is being deleted"),
-                    false => error.into(),
-                },
-            )?;
-            advance(scope, &transaction, fill, chunk, added).await
-        })
-        .await
-}
-
-/// Locks the fill. Returns false if it is no longer at its position.
-async fn is_next(scope: &Scope, transaction: &DatabaseTransaction, fill: &Fill) -> Result<bool> {
-    let found = scope
-        .find::<data_table_fill::Entity>()
-        .filter(data_table_fill::Column::Id.eq(fill.id.0))
-        .lock(LockType::Update)
-        .one(transaction)
-        .await?
-        .map(Fill::from);
-    Ok(found.is_some_and(|now| now.state == State::Running && now.position == fill.position))
-}
-
-/// Returns the rows of the chunk's uplinks that the data table lacks.
-async fn missing_rows(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    fill: &Fill,
-    chunk: &Chunk,
-    rows_of: impl Fn(&Uplink) -> Vec<NewRow>,
-) -> Result<Vec<data_table_row::ActiveModel>> {
-    // Read again under the locks: the uplinks may have been decoded anew.
-    let uplinks = scope
-        .find::<uplink::Entity>()
-        .filter(uplink::Column::Id.is_in(padded(chunk.uplinks.clone())))
-        .order_by_asc(uplink::Column::Id)
-        .all(transaction)
-        .await?;
-    let mut by_device: BTreeMap<String, Vec<(Uuid, NewRow)>> = BTreeMap::new();
-    for model in uplinks {
-        let Some(device) = chunk.devices.get(&model.device_key) else {
-            continue;
-        };
-        let uplink = Uplink::from(model);
-        let rows = rows_of(&uplink).into_iter().map(|row| (uplink.id, row));
-        by_device.entry(device.clone()).or_default().extend(rows);
-    }
-    by_device.retain(|_, rows| !rows.is_empty());
-    let present = present(scope, transaction, fill.table, &by_device).await?;
-    let ids = scope.store.ids();
-    let mut rows = Vec::new();
-    for (device, new) in by_device {
-        for (uplink, row) in new {
-            // Rows from older versions have no uplink id.
-            let is_present = present.contains(&(device.clone(), row.time, Some(uplink)))
-                || present.contains(&(device.clone(), row.time, None));
-            if is_present {
-                continue;
-            }
-            rows.push(data_table_row::ActiveModel {
-                tenant_id: Set(scope.tenant.0),
-                id: Set(ids.next()),
-                data_table_id: Set(fill.table.0),
-                device_id: Set(device.clone()),
-                ts: Set(row.time),
-                data: Set(row.data),
-                uplink_id: Set(Some(uplink)),
-            });
-        }
-    }
-    Ok(rows)
-}
-
-/// Device, time and uplink of a row.
-type Origin = (String, Time, Option<Uuid>);
-
-/// Returns the origins of the rows that the data table has of these devices at these times.
-async fn present(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    table: DataTableId,
-    by_device: &BTreeMap<String, Vec<(Uuid, NewRow)>>,
-) -> Result<HashSet<Origin>> {
-    use data_table_row::Column;
-    let spans: Vec<Condition> = by_device
-        .iter()
-        .filter_map(|(device, rows)| {
-            let times = || rows.iter().map(|(_, row)| row.time);
-            let at = Column::Ts.between(times().min()?, times().max()?);
-            Some(Condition::all().add(Column::DeviceId.eq(device)).add(at))
-        })
-        .collect();
-    let mut found = HashSet::new();
-    for spans in spans.chunks(DEVICES_AT_ONCE) {
-        let any = spans.iter().cloned().fold(Condition::any(), Condition::add);
-        let rows: Vec<Origin> = scope
-            .find::<data_table_row::Entity>()
-            .filter(Column::DataTableId.eq(table.0))
-            .filter(any)
-            .select_only()
-            .columns([Column::DeviceId, Column::Ts, Column::UplinkId])
-            .into_tuple()
-            .all(transaction)
-            .await?;
-        found.extend(rows);
-    }
-    Ok(found)
-}
-
-async fn advance(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    fill: &Fill,
-    chunk: &Chunk,
-    added: usize,
-) -> Result<()> {
-    use data_table_fill::Column;
-    let now = scope.now();
-    let (state, finished_at) = match chunk.last {
-        Some(_) => (State::Running, None),
-        None => (State::Done, Some(now)),
-    };
-    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    scope
-        .update::<data_table_fill::Entity>()
-        .col_expr(Column::Position, Expr::value(chunk.last.or(fill.position)))
-        .col_expr(
-            Column::Uplinks,
-            Expr::value(fill.uplinks + count(chunk.seen)),
-        )
-        .col_expr(Column::RowsAdded, Expr::value(fill.rows + count(added)))
-        .col_expr(Column::State, Expr::value(state.as_str()))
-        .col_expr(Column::FinishedAt, Expr::value(finished_at))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::Id.eq(fill.id.0))
-        .exec(transaction)
-        .await?;
-    Ok(())
+    let page = jobs::list::<data_table_fill::Entity>(scope, table.0, stretch).await?;
+    page.try_map(Fill::try_from)
 }
 
 /// Ends a fill as failed after an internal error.
 pub async fn give_up(scope: &Scope, id: FillId) -> Result<()> {
-    use data_table_fill::Column;
-    scope
-        .update::<data_table_fill::Entity>()
-        .col_expr(Column::State, Expr::value(State::Failed.as_str()))
-        .col_expr(Column::FinishedAt, Expr::value(clock::now()))
-        .filter(Column::Id.eq(id.0))
-        .filter(Column::State.eq(State::Running.as_str()))
-        .exec(&scope.store.inner.writer)
-        .await?;
-    Ok(())
+    jobs::give_up::<data_table_fill::Entity>(scope, id.0).await
 }
 
-impl From<data_table_fill::Model> for Fill {
-    fn from(model: data_table_fill::Model) -> Self {
-        Self {
+impl TryFrom<data_table_fill::Model> for Fill {
+    type Error = Error;
+
+    fn try_from(model: data_table_fill::Model) -> Result<Self> {
+        Ok(Self {
             id: FillId(model.id),
             table: DataTableId(model.data_table_id),
             new: NewFill {
                 from: model.span_from,
                 to: model.span_to,
                 device_id: model.device_id,
+                is_replacing: model.is_replacing,
             },
-            state: State::of_word(&model.state).unwrap_or(State::Failed),
+            state: words::of_column(data_table_fill::Column::State, &model.state)?,
             position: model.position,
             uplinks: model.uplinks,
             rows: model.rows_added,
+            deleted: model.rows_deleted,
             created_at: model.created_at,
             updated_at: model.updated_at,
             finished_at: model.finished_at,
-        }
+        })
     }
 }

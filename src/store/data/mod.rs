@@ -1,7 +1,11 @@
 //! Data tables and their rows.
 
+mod adding;
 pub mod conditions;
+pub mod filling;
 pub mod fills;
+pub mod importing;
+pub mod imports;
 pub mod latest;
 pub mod number;
 pub mod numbers;

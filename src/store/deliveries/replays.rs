@@ -3,29 +3,24 @@
 //! One transaction queues the deliveries of a chunk and moves the replay's position: whatever stops the hub, a chunk
 //! is queued once or not yet.
 
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, LockType},
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter, sea_query::Expr};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     clock::{self, Time},
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::{IntegrationId, ReplayId, TenantId},
     store::{
         core::{
             audit::subject,
             bulk,
             handle::Store,
-            listing::{self, Order, Place, Span, Stretch},
+            jobs::{self, State, owned_jobs},
+            listing::{Place, Span, Stretch},
             page::Page,
-            removed,
             scope::Scope,
-            words::{Word, words},
+            words,
         },
         deliveries::State as DeliveryState,
         devices::walk::Walk,
@@ -34,25 +29,7 @@ use crate::{
     },
 };
 
-/// Maximum number of running replays per integration.
-const RUNNING_MAX: u64 = 5;
-
-/// Progress of a replay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Uplinks are left to queue.
-    Running,
-    /// All uplinks are queued.
-    Done,
-    /// An internal error has ended it.
-    Failed,
-}
-
-words!(State {
-    Running = "running",
-    Done = "done",
-    Failed = "failed",
-});
+owned_jobs!(delivery_replay of integration by IntegrationId: "replay", "replays go on");
 
 /// Replay to create.
 #[derive(Debug, Clone)]
@@ -117,49 +94,23 @@ pub struct Rendered {
 impl Store {
     /// Returns the unfinished replays of all tenants.
     pub async fn running_replays(&self) -> Result<Vec<(TenantId, ReplayId)>> {
-        let found: Vec<(i64, i64)> = delivery_replay::Entity::find()
-            .filter(delivery_replay::Column::State.eq(State::Running.as_str()))
-            .filter(removed::is_live(
-                delivery_replay::Column::TenantId.into_expr(),
-            ))
-            .order_by_asc(delivery_replay::Column::Id)
-            .select_only()
-            .column(delivery_replay::Column::TenantId)
-            .column(delivery_replay::Column::Id)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        let typed = |(tenant, id)| (TenantId(tenant), ReplayId(id));
-        Ok(found.into_iter().map(typed).collect())
+        jobs::unfinished::<delivery_replay::Entity, _>(self, ReplayId).await
     }
 }
 
 /// Creates a replay.
 pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -> Result<Replay> {
-    use delivery_replay::Column;
     let now = clock::now();
     scope
         .record(async |transaction| {
-            // The integration is locked, so that each of two concurrent calls counts the other's replay.
-            scope
-                .find::<integration::Entity>()
-                .filter(integration::Column::Id.eq(integration.0))
-                .lock(LockType::NoKeyUpdate)
-                .one(&*transaction)
-                .await?
-                .ok_or_else(|| Error::missing("integration", integration))?;
-            let running = scope
-                .find::<delivery_replay::Entity>()
-                .filter(Column::IntegrationId.eq(integration.0))
-                .filter(Column::State.eq(State::Running.as_str()))
-                .count(&*transaction)
-                .await?;
-            if running >= RUNNING_MAX {
-                return Err(Error::rejected(
-                    Reason::LimitReached,
-                    format!("{RUNNING_MAX} replays go on already; try again when one is done"),
-                ));
-            }
+            let missing = || Error::missing("integration", integration);
+            let room = jobs::make_room::<delivery_replay::Entity>(
+                scope,
+                &transaction,
+                integration.0,
+                missing,
+            );
+            room.await?;
             let model = delivery_replay::ActiveModel {
                 tenant_id: Set(scope.tenant.0),
                 created_at: Set(now),
@@ -185,27 +136,21 @@ pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -
                     &noted,
                 )
                 .await?;
-            Ok(model.into())
+            model.try_into()
         })
         .await
 }
 
 /// Returns a replay of any integration.
 pub async fn find(scope: &Scope, id: ReplayId) -> Result<Option<Replay>> {
-    let found = scope
-        .find::<delivery_replay::Entity>()
-        .filter(delivery_replay::Column::Id.eq(id.0))
-        .one(scope.reader())
-        .await?;
-    Ok(found.map(Replay::from))
+    let found = jobs::find::<delivery_replay::Entity>(scope, id.0).await?;
+    found.map(Replay::try_from).transpose()
 }
 
 /// Returns a replay of an integration.
 pub async fn get(scope: &Scope, integration: IntegrationId, id: ReplayId) -> Result<Replay> {
-    let found = find(scope, id).await?;
-    found
-        .filter(|replay| replay.integration == integration)
-        .ok_or_else(|| Error::missing("replay", id))
+    let found = jobs::get::<delivery_replay::Entity>(scope, integration.0, id.0).await?;
+    found.try_into()
 }
 
 /// Returns a page of an integration's replays, newest first.
@@ -214,15 +159,8 @@ pub async fn list(
     integration: IntegrationId,
     stretch: &Stretch,
 ) -> Result<Page<Replay, Place>> {
-    use delivery_replay::Column;
-    let query = scope
-        .find::<delivery_replay::Entity>()
-        .filter(Column::IntegrationId.eq(integration.0));
-    let total = listing::total(scope, &query, stretch).await?;
-    let order = Order::by_key(Column::Id.into_expr(), true);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Replay::from))
+    let page = jobs::list::<delivery_replay::Entity>(scope, integration.0, stretch).await?;
+    page.try_map(Replay::try_from)
 }
 
 /// Queues a chunk's deliveries and advances the replay; without `last`, the replay is finished. Does nothing if
@@ -259,10 +197,7 @@ pub async fn queue(
             last_answer: Set(None),
         })
         .collect();
-    let (state, finished_at) = match last {
-        Some(_) => (State::Running, None),
-        None => (State::Done, Some(now)),
-    };
+    let (state, finished_at) = State::after(last.is_none(), now);
     scope
         .record(async |transaction| {
             let moved = scope
@@ -290,21 +225,14 @@ pub async fn queue(
 
 /// Ends a replay as failed after an internal error.
 pub async fn give_up(scope: &Scope, id: ReplayId) -> Result<()> {
-    use delivery_replay::Column;
-    scope
-        .update::<delivery_replay::Entity>()
-        .col_expr(Column::State, Expr::value(State::Failed.as_str()))
-        .col_expr(Column::FinishedAt, Expr::value(clock::now()))
-        .filter(Column::Id.eq(id.0))
-        .filter(Column::State.eq(State::Running.as_str()))
-        .exec(&scope.store.inner.writer)
-        .await?;
-    Ok(())
+    jobs::give_up::<delivery_replay::Entity>(scope, id.0).await
 }
 
-impl From<delivery_replay::Model> for Replay {
-    fn from(model: delivery_replay::Model) -> Self {
-        Self {
+impl TryFrom<delivery_replay::Model> for Replay {
+    type Error = Error;
+
+    fn try_from(model: delivery_replay::Model) -> Result<Self> {
+        Ok(Self {
             id: ReplayId(model.id),
             integration: IntegrationId(model.integration_id),
             new: NewReplay {
@@ -312,12 +240,12 @@ impl From<delivery_replay::Model> for Replay {
                 to: model.span_to,
                 device_id: model.device_id,
             },
-            state: State::of_word(&model.state).unwrap_or(State::Failed),
+            state: words::of_column(delivery_replay::Column::State, &model.state)?,
             position: model.position,
             queued: model.queued,
             created_at: model.created_at,
             updated_at: model.updated_at,
             finished_at: model.finished_at,
-        }
+        })
     }
 }

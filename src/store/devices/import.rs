@@ -1,7 +1,5 @@
 //! Types of device imports.
 
-use std::any::type_name;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -9,7 +7,7 @@ use crate::{
     error::{Error, Result},
     id::ImportId,
     store::{
-        core::words::{Word, words},
+        core::words::{self, Word, words},
         devices::{batch::OnExisting, record::NewDevice},
         entities::device_import,
     },
@@ -129,25 +127,17 @@ pub(in crate::store) fn text(choice: impl Word) -> String {
     choice.word().to_owned()
 }
 
-/// Returns the value of a word from the database.
-pub(in crate::store) fn read<T: Word>(word: &str) -> Result<T> {
-    T::of_word(word).ok_or_else(|| {
-        let choice = type_name::<T>();
-        Error::internal(format!("\"{word}\" is no {choice}"))
-    })
-}
-
 impl TryFrom<device_import::Model> for Import {
     type Error = Error;
 
     fn try_from(model: device_import::Model) -> Result<Self> {
         Ok(Self {
             id: ImportId(model.id),
-            state: read(&model.state)?,
+            state: words::of_column(device_import::Column::State, &model.state)?,
             format: model.format,
             encoding: model.encoding,
             delimiter: model.delimiter,
-            on_existing: read(&model.on_existing)?,
+            on_existing: words::of_column(device_import::Column::OnExisting, &model.on_existing)?,
             rows_total: model.rows_total,
             created: model.created,
             updated: model.updated,

@@ -23,15 +23,17 @@ use crate::{
         core::{
             bulk,
             handle::Store,
+            jobs::{self, JobTable},
             listing::{self, Order, Place, Stretch},
             page::Page,
             removed,
             scope::{Call, Scope},
             transaction::DatabaseTransaction,
+            words,
         },
         devices::{
             batch::{self, Outcome},
-            import::{read, text},
+            import::text,
             record::NewDevice,
         },
         entities::{device_import, device_import_batch, device_import_row},
@@ -62,25 +64,16 @@ struct Author {
 impl Store {
     /// Returns the unfinished imports of all tenants.
     pub async fn unfinished_imports(&self) -> Result<Vec<(TenantId, ImportId)>> {
-        let found: Vec<(i64, i64)> = device_import::Entity::find()
-            .filter(is_unfinished())
-            .filter(removed::is_live(
-                device_import::Column::TenantId.into_expr(),
-            ))
-            .order_by_asc(device_import::Column::Id)
-            .select_only()
-            .column(device_import::Column::TenantId)
-            .column(device_import::Column::Id)
-            .into_tuple()
-            .all(&self.inner.reader)
-            .await?;
-        let typed = |(tenant, id)| (TenantId(tenant), ImportId(id));
-        Ok(found.into_iter().map(typed).collect())
+        jobs::unfinished::<device_import::Entity, _>(self, ImportId).await
     }
 }
 
-fn is_unfinished() -> sea_orm::sea_query::SimpleExpr {
-    device_import::Column::State.is_in([text(State::Queued), text(State::Running)])
+impl JobTable for device_import::Entity {
+    const UNFINISHED: &'static [&'static str] = &["queued", "running"];
+    const KEY: device_import::Column = device_import::Column::Id;
+    const STATE: device_import::Column = device_import::Column::State;
+    const UPDATED: device_import::Column = device_import::Column::UpdatedAt;
+    const FINISHED: device_import::Column = device_import::Column::FinishedAt;
 }
 
 /// Creates an import and stores its rows. The rows are written in several transactions, and the import stays hidden
@@ -156,7 +149,7 @@ async fn show(scope: &Scope, id: ImportId) -> Result<Import> {
 async fn refuse_more(scope: &Scope, connection: &impl ConnectionTrait) -> Result<()> {
     let waiting = scope
         .find::<device_import::Entity>()
-        .filter(is_unfinished())
+        .filter(device_import::Entity::is_unfinished())
         .count(connection)
         .await?;
     if waiting >= WAITING_MAX {
@@ -179,12 +172,8 @@ pub async fn get(scope: &Scope, id: ImportId) -> Result<Import> {
 }
 
 pub(in crate::store) async fn model(scope: &Scope, id: ImportId) -> Result<device_import::Model> {
-    scope
-        .find::<device_import::Entity>()
-        .filter(device_import::Column::Id.eq(id.0))
-        .one(scope.reader())
-        .await?
-        .ok_or_else(|| missing(id))
+    let found = jobs::find::<device_import::Entity>(scope, id.0).await?;
+    found.ok_or_else(|| missing(id))
 }
 
 /// Returns a page of the imports, newest first.
@@ -254,7 +243,7 @@ pub async fn next_batch(
     let batch = Batch {
         first_rows: waiting.iter().map(|batch| batch.first_row).collect(),
         rows,
-        on_existing: read(&model.on_existing)?,
+        on_existing: words::of_column(device_import::Column::OnExisting, &model.on_existing)?,
     };
     let scope = scope.on_behalf(Call {
         operation: OPERATION,
@@ -399,18 +388,7 @@ async fn write_rows(
 /// Ends an import as failed after an internal error, unless another hub has finished it. Its waiting rows are
 /// deleted with it.
 pub async fn give_up(scope: &Scope, id: ImportId) -> Result<()> {
-    let now = clock::now();
-    scope
-        .keep(async |transaction| {
-            let changed = device_import::ActiveModel {
-                updated_at: Set(now),
-                state: Set(text(State::Failed)),
-                finished_at: Set(Some(now)),
-                ..Default::default()
-            };
-            change(scope, &transaction, id, changed).await
-        })
-        .await
+    jobs::give_up::<device_import::Entity>(scope, id.0).await
 }
 
 /// Changes an import unless it has ended.
@@ -424,7 +402,7 @@ async fn change(
         .update::<device_import::Entity>()
         .set(changed)
         .filter(device_import::Column::Id.eq(id.0))
-        .filter(is_unfinished())
+        .filter(device_import::Entity::is_unfinished())
         .exec(transaction)
         .await?;
     Ok(())

@@ -90,6 +90,16 @@ impl Uplink {
     pub fn place(&self) -> Place<Uuid> {
         Place::of_time(self.time, self.id)
     }
+
+    /// Returns the times that its rows in data tables may have.
+    pub fn value_times(&self) -> Vec<Time> {
+        let updates = self.updates.as_ref().and_then(Value::as_array);
+        let times = updates.into_iter().flatten().filter_map(|update| {
+            let time = update.get("timestamp")?.as_str()?;
+            time.parse::<Time>().ok()
+        });
+        [self.time].into_iter().chain(times).collect()
+    }
 }
 
 impl From<uplink::Model> for Uplink {

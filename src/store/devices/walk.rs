@@ -1,6 +1,9 @@
 //! Walks over stored uplinks in the order of arrival, chunk by chunk, with their devices.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+};
 
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -18,6 +21,8 @@ use crate::{
 pub const CHUNK: usize = 500;
 /// Maximum number of a device's uplinks that are sorted at once.
 const AHEAD_MAX: u64 = 50_000;
+/// Maximum number of jobs with prefetched uplinks; some of them may run on another hub by now.
+const JOBS_MAX: usize = 32;
 
 /// Uplinks to walk over.
 #[derive(Debug, Clone)]
@@ -33,7 +38,10 @@ pub struct Walk {
 /// Prefetched identifiers of the next uplinks in a walk over one device. No index has a device's uplinks in the
 /// order of arrival, and sorting the remaining ones for each chunk would take longer than all other work.
 #[derive(Default)]
-pub struct Ahead(VecDeque<Uuid>);
+struct Ahead(VecDeque<Uuid>);
+
+/// Walks of background jobs, with the prefetched uplinks of each.
+pub struct Walks<I>(HashMap<I, Ahead>);
 
 /// Uplink with its device.
 pub type Stored = (Uplink, Device);
@@ -90,9 +98,35 @@ impl Ahead {
     }
 }
 
+impl<I> Default for Walks<I> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<I: Eq + Hash> Walks<I> {
+    /// Returns the next uplinks of a job's walk with their devices, and the last identifier if there may be more.
+    pub async fn next(
+        &mut self,
+        scope: &Scope,
+        job: I,
+        walk: &Walk,
+    ) -> Result<(Vec<Stored>, Option<Uuid>)> {
+        if self.0.len() > JOBS_MAX {
+            self.0.clear();
+        }
+        next(scope, walk, self.0.entry(job).or_default()).await
+    }
+
+    /// Drops the prefetched uplinks of a job.
+    pub fn forget(&mut self, job: &I) {
+        self.0.remove(job);
+    }
+}
+
 /// Returns the next uplinks of a walk with their devices, and the last identifier if there may be more. `ahead`
 /// caches identifiers between calls.
-pub async fn next(
+async fn next(
     scope: &Scope,
     walk: &Walk,
     ahead: &mut Ahead,

@@ -21,6 +21,8 @@ pub struct Model {
     pub uplinks: i64,
     pub rows_added: i64,
     pub finished_at: Option<Time>,
+    pub is_replacing: bool,
+    pub rows_deleted: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

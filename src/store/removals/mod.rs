@@ -24,8 +24,8 @@ use crate::{
     store::{
         core::{clearing::Cleared, handle::Store, removed, transaction::DatabaseTransaction},
         entities::{
-            data_table, data_table_row, delivery, device, device_import, integration,
-            network_connection, tenant,
+            data_table, data_table_import, data_table_row, delivery, device, device_import,
+            integration, network_connection, tenant,
         },
         integrations, networks, rollups,
     },
@@ -51,18 +51,21 @@ pub enum Kind {
     NetworkConnections,
     /// Imports of devices, with their rows.
     Imports,
+    /// Imports of rows into data tables, with the rows that they have refused.
+    RowImports,
     /// Tenants that own nothing of these kinds any more.
     Tenants,
 }
 
 impl Kind {
     /// All kinds; tenants come last, because they require the others to be deleted.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::DataTables,
         Self::Integrations,
         Self::Devices,
         Self::NetworkConnections,
         Self::Imports,
+        Self::RowImports,
         Self::Tenants,
     ];
 }
@@ -75,6 +78,7 @@ impl fmt::Display for Kind {
             Self::Devices => "devices",
             Self::NetworkConnections => "network_connections",
             Self::Imports => "imports",
+            Self::RowImports => "row_imports",
             Self::Tenants => "tenants",
         })
     }
@@ -199,6 +203,14 @@ impl Kind {
                 }
                 first.into_tuple().all(connection).await
             }
+            Self::RowImports => {
+                let mut first = first!(data_table_import);
+                if tenant == removed::REMOVED.0 {
+                    let old = now - IMPORT_AGE;
+                    first = first.filter(data_table_import::Column::UpdatedAt.lt(old));
+                }
+                first.into_tuple().all(connection).await
+            }
             Self::Tenants => Ok(Vec::new()),
         }
     }
@@ -236,7 +248,8 @@ impl Kind {
                 stretch
                     .clear::<Entity, Uuid>(Column::Id, which, &[Column::Ts, Column::Id])
                     .await?;
-                stretch::clear_rollups(stretch, owner).await
+                stretch::clear_rollups(stretch, owner).await?;
+                stretch::clear_row_imports_of(stretch, owner).await
             }
             Self::Integrations => {
                 use delivery::{Column, Entity};
@@ -249,6 +262,7 @@ impl Kind {
             Self::Devices => stretch::clear_device(stretch, owner).await,
             Self::NetworkConnections => stretch::clear_connection(stretch, owner).await,
             Self::Imports => stretch::clear_import(stretch, owner).await,
+            Self::RowImports => stretch::clear_row_import(stretch, owner).await,
             Self::Tenants => Ok(()),
         }
     }
@@ -263,6 +277,7 @@ impl Kind {
                 delete::<network_connection::Entity>(transaction, owner).await
             }
             Self::Imports => delete::<device_import::Entity>(transaction, owner).await,
+            Self::RowImports => delete::<data_table_import::Entity>(transaction, owner).await,
             Self::Tenants => delete::<tenant::Entity>(transaction, owner).await,
         }
     }

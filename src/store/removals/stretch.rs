@@ -1,15 +1,17 @@
 //! Chunk of a deletion: the rows of owners, by their keys, up to the limit of one transaction.
 
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, TryGetableMany, Value, sea_query::Expr,
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    TryGetableMany, Value, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use crate::store::{
     core::{clearing, transaction::DatabaseTransaction},
     entities::{
-        device_connection, device_import_batch, device_import_row, downlink, event, rollup_mark,
-        unknown_device, uplink,
+        data_table_import, data_table_import_batch, data_table_import_row, device_connection,
+        device_import_batch, device_import_row, downlink, event, rollup_mark, unknown_device,
+        uplink,
     },
     rollups,
 };
@@ -196,6 +198,43 @@ pub(super) async fn clear_import(stretch: &mut Stretch<'_>, owner: i64) -> Resul
             .await?;
     }
     use device_import_batch::{Column, Entity};
+    stretch
+        .at_most(HEAVY_ROWS)
+        .clear_within::<Entity, i64>(Column::FirstRow, Column::ImportId.eq(owner))
+        .await
+}
+
+/// Deletes the rows of all imports into a data table.
+pub(super) async fn clear_row_imports_of(
+    stretch: &mut Stretch<'_>,
+    table: i64,
+) -> Result<(), DbErr> {
+    use data_table_import::{Column, Entity};
+    let imports: Vec<i64> = Entity::find()
+        .filter(Column::DataTableId.eq(table))
+        .order_by_asc(Column::Id)
+        .select_only()
+        .column(Column::Id)
+        .into_tuple()
+        .all(stretch.transaction)
+        .await?;
+    for import in imports {
+        if stretch.left == 0 {
+            break;
+        }
+        clear_row_import(stretch, import).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn clear_row_import(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+    {
+        use data_table_import_row::{Column, Entity};
+        stretch
+            .clear_within::<Entity, i64>(Column::Number, Column::ImportId.eq(owner))
+            .await?;
+    }
+    use data_table_import_batch::{Column, Entity};
     stretch
         .at_most(HEAVY_ROWS)
         .clear_within::<Entity, i64>(Column::FirstRow, Column::ImportId.eq(owner))

@@ -17,9 +17,10 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
-    core::{clearing::Cleared, handle::Store, removed},
+    core::{clearing::Cleared, handle::Store, jobs::JobTable, removed},
     entities::{
-        audit_entry, data_table_fill, delivery_replay, device_import, event, session, stream_key,
+        audit_entry, data_table_fill, data_table_import, delivery_replay, device_import, event,
+        session, stream_key,
     },
 };
 use crate::{clock::Time, error::Result, id::first_uuid_at};
@@ -42,6 +43,8 @@ pub enum Kind {
     AuditEntries,
     /// Imports of devices that have ended, with the results of their rows.
     Imports,
+    /// Imports of rows into data tables that have ended, with the rows that they have refused.
+    RowImports,
     /// Replays of deliveries that have ended.
     Replays,
     /// Fills of data tables that have ended.
@@ -56,12 +59,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are deleted.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::IdempotencyKeys,
         Self::StreamKeys,
         Self::Sessions,
         Self::AuditEntries,
         Self::Imports,
+        Self::RowImports,
         Self::Replays,
         Self::Fills,
         Self::Events,
@@ -77,6 +81,7 @@ impl Kind {
             Self::Sessions => "sessions",
             Self::AuditEntries => "audit_entries",
             Self::Imports => "imports",
+            Self::RowImports => "row_imports",
             Self::Replays => "replays",
             Self::Fills => "fills",
             Self::Events => "events",
@@ -177,7 +182,15 @@ impl Sweep {
                 None => Ok(Cleared::NONE),
             },
             Kind::Imports => match keeping.jobs {
-                Some(kept) => store.hide_imports(now - kept).await,
+                Some(kept) => store.hide_ended::<device_import::Entity>(now - kept).await,
+                None => Ok(Cleared::NONE),
+            },
+            Kind::RowImports => match keeping.jobs {
+                Some(kept) => {
+                    store
+                        .hide_ended::<data_table_import::Entity>(now - kept)
+                        .await
+                }
                 None => Ok(Cleared::NONE),
             },
             Kind::Replays => match keeping.jobs {
@@ -220,14 +233,13 @@ impl Store {
         self.clear::<E, Uuid>(id, which, &[id], limit).await
     }
 
-    /// Hides imports that ended before this time. They may have many rows, which are then deleted like those of
-    /// removed resources.
-    async fn hide_imports(&self, before: Time) -> Result<Cleared> {
-        use device_import::{Column, Entity};
-        let hidden = Entity::update_many()
-            .col_expr(Column::TenantId, Expr::value(removed::REMOVED.0))
-            .filter(Column::FinishedAt.lt(before))
-            .filter(removed::is_live(Column::TenantId.into_expr()))
+    /// Hides jobs that ended before this time. They may have many rows, which are then deleted like those of removed
+    /// resources.
+    async fn hide_ended<E: JobTable>(&self, before: Time) -> Result<Cleared> {
+        let hidden = E::update_many()
+            .col_expr(E::TENANT, Expr::value(removed::REMOVED.0))
+            .filter(E::FINISHED.lt(before))
+            .filter(removed::is_live(E::TENANT.into_expr()))
             .exec(&self.inner.writer)
             .await?;
         Ok(Cleared {

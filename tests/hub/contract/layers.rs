@@ -201,7 +201,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "rollups",
         &["config", "error", "id", "metrics", "pace", "store"],
     ),
-    ("jobs", &["error", "id", "store"]),
+    ("jobs", &["error", "id", "store", "supervise"]),
     (
         "live",
         &[

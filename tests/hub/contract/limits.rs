@@ -78,7 +78,26 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         "Conditions in `filter`",
         &[("api/data/filter.rs", "CONDITIONS_MAX")],
     ),
-    ("Running fills", &[("store/data/fills.rs", "RUNNING_MAX")]),
+    ("Running fills", &[("store/core/jobs.rs", "RUNNING_MAX")]),
+    (
+        "Running imports of rows",
+        &[("store/core/jobs.rs", "RUNNING_MAX")],
+    ),
+    (
+        "Rows of a file to import into a data table",
+        &[("api/data/import/mod.rs", "ROWS_MAX")],
+    ),
+    (
+        "Waiting batches of 32 rows",
+        &[
+            ("api/data/import/mod.rs", "BATCH"),
+            ("hub/data/imports.rs", "BATCHES_MAX"),
+        ],
+    ),
+    (
+        "Time of an imported row",
+        &[("api/data/import/mod.rs", "AHEAD_DAYS")],
+    ),
     (
         "Uplinks in a transaction of a fill",
         &[("store/devices/walk.rs", "CHUNK")],

@@ -92,6 +92,17 @@ async fn every_link_leads_to_what_is_there() {
                     .body("id\nfiled\n");
                 (json!({}), hub.answer(file).await.created())
             }
+            "create_row_import" => {
+                let table = json!({"name": "imported", "selector": ""});
+                let table = hub.post("data-tables", &table).await.created();
+                let values = json!({"id": table["id"]});
+                let path = filled(&path, &values);
+                let file = hub.request(Method::POST, &path).bearer_auth(&hub.token);
+                let file = file
+                    .header("Content-Type", "application/octet-stream")
+                    .body("time,device_id,n\n2026-01-01T00:00:00Z,gone,1\n");
+                (values, hub.answer(file).await.created())
+            }
             "import_driver" => {
                 hub.push("b/exported", "1", "function decode() { return {} }")
                     .await;

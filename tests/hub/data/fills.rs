@@ -30,7 +30,8 @@ const SCRIPT: &str = "function decode(bytes) {
     ]};
 }";
 
-async fn hub_with(database: Database) -> (Hub, Connection) {
+/// Starts a hub with a driver, and with a device `d` that tables select by `kept`.
+pub async fn hub_with(database: Database) -> (Hub, Connection) {
     let hub = Hub::start(database).await;
     let connection = hub.connect("tts").await;
     hub.push("a/b", "1", SCRIPT).await;
@@ -39,7 +40,8 @@ async fn hub_with(database: Database) -> (Hub, Connection) {
     (hub, connection)
 }
 
-async fn send(hub: &Hub, connection: &Connection, payload: &str) {
+/// Sends an uplink of the device.
+pub async fn send(hub: &Hub, connection: &Connection, payload: &str) {
     let message = json!({
         "end_device_ids": {"device_id": "d", "dev_eui": EUI, "dev_addr": "00000001"},
         "uplink_message": {"f_cnt": crate::support::server::next_frame(), "f_port": 5,
@@ -49,7 +51,8 @@ async fn send(hub: &Hub, connection: &Connection, payload: &str) {
     assert_eq!(receipt["status"], "recorded", "{receipt}");
 }
 
-async fn table(hub: &Hub, name: &str, more: Value) -> i64 {
+/// Adds a data table.
+pub async fn table(hub: &Hub, name: &str, more: Value) -> i64 {
     let mut body = json!({"name": name, "selector": "kept"});
     for (member, value) in more.as_object().unwrap() {
         body[member] = value.clone();
@@ -59,14 +62,15 @@ async fn table(hub: &Hub, name: &str, more: Value) -> i64 {
 }
 
 /// Fills a table, and returns the fill when it is done.
-async fn filled(hub: &Hub, table: i64, body: &Value) -> Value {
+pub async fn filled(hub: &Hub, table: i64, body: &Value) -> Value {
     let path = format!("data-tables/{table}");
     let begun = hub.post(&format!("{path}/fill"), body).await.created();
     let path = format!("{path}/fills/{}", begun["id"]);
     done(hub, &path).await
 }
 
-async fn done(hub: &Hub, path: &str) -> Value {
+/// Waits until a fill is done.
+pub async fn done(hub: &Hub, path: &str) -> Value {
     eventually("the fill is done", async || {
         Some(hub.get(path).await.ok()).filter(|fill| fill["state"] == "done")
     })
@@ -74,7 +78,7 @@ async fn done(hub: &Hub, path: &str) -> Value {
 }
 
 /// Times and data of the rows, in the order of a list.
-async fn rows(hub: &Hub, table: i64) -> Vec<(Value, Value)> {
+pub async fn rows(hub: &Hub, table: i64) -> Vec<(Value, Value)> {
     let rows = hub.list(&format!("data-tables/{table}/rows")).await;
     let mut rows: Vec<(Value, Value)> = rows
         .into_iter()
@@ -143,7 +147,7 @@ async fn what_is_there_already_is_not_added_twice(database: Database) {
 }
 
 /// Adds uplinks that have data, with ids in the order of their numbers.
-async fn add_uplinks(hub: &Hub, connection: &Connection, days: i64, many: u32) {
+pub async fn add_uplinks(hub: &Hub, connection: &Connection, days: i64, many: u32) {
     let at = time(days);
     let ids = crate::support::rows::ids(hub, days);
     let data = match &hub.database {

@@ -2,14 +2,17 @@
 
 mod aggregate_limits;
 mod aggregates;
+mod changed_columns;
 mod charts;
 mod deleted_rows;
-mod fills;
+pub mod fills;
 mod grafana;
 mod latest;
 mod measurements;
+mod pictures;
 mod retention;
 mod rollups;
 mod row_exports;
+mod row_imports;
 mod row_queries;
 mod spans;

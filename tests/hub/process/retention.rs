@@ -169,6 +169,26 @@ async fn what_is_old_goes_and_what_is_young_stays(database: Database) {
         .await;
     }
 
+    let table = json!({"name": "t", "selector": ""});
+    let table = hub.post("data-tables", &table).await.created()["id"].clone();
+    let columns = "tenant_id, id, created_at, updated_at, data_table_id, state, format, encoding, rows_total, added, \
+         skipped, failed, finished_at";
+    for (id, days) in [(1, 21), (2, 19)] {
+        let at = time(days);
+        let values =
+            format!("1, {id}, {at}, {at}, {table}, 'done', 'csv', 'utf-8', 1, 0, 0, 1, {at}");
+        fill(&hub, 1, "data_table_imports", columns, &values).await;
+        let row = format!("1, {id}, 1, 2, 'no such row'");
+        fill(
+            &hub,
+            1,
+            "data_table_import_rows",
+            "tenant_id, import_id, number, line, error",
+            &row,
+        )
+        .await;
+    }
+
     look_again(&mut hub, &flags).await;
 
     assert_eq!(count(&hub, "uplinks").await, 3);
@@ -190,6 +210,17 @@ async fn what_is_old_goes_and_what_is_young_stays(database: Database) {
     })
     .await;
     assert_eq!(count(&hub, "device_import_rows").await, 1);
+    hub.get(&format!("data-tables/{table}/imports/1"))
+        .await
+        .refused(404);
+    hub.get(&format!("data-tables/{table}/imports/2"))
+        .await
+        .ok();
+    eventually("the rows of the old import are gone", async || {
+        let rows = count(&hub, "data_table_import_rows").await;
+        (rows == 1).then_some(())
+    })
+    .await;
     let [old, young] = &replays;
     let path = format!("integrations/{integration}/replays");
     hub.get(&format!("{path}/{old}")).await.refused(404);

@@ -14,7 +14,12 @@ use crate::{
 
 /// Operations that end before they meet a lock (one reads an archive, one uses no database), or of which a user may
 /// have one at a time.
-const NOT_HELD_UP: [&str; 3] = ["import_driver", "try_driver", "create_device_import"];
+const NOT_HELD_UP: [&str; 4] = [
+    "import_driver",
+    "try_driver",
+    "create_device_import",
+    "create_row_import",
+];
 /// Tables that requests read before they write anything, and tables that every request reads.
 const LOCKS: &str = "BEGIN; LOCK TABLE devices, drivers, driver_versions, network_connections, integrations, \
      data_tables, deliveries, device_imports, unknown_devices IN ACCESS EXCLUSIVE MODE; \

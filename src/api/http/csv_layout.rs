@@ -1,8 +1,11 @@
 //! Detection of a CSV file's layout: the delimiter and the line break. Spreadsheets take both from the settings
 //! of the computer that they run on.
 
-use super::csv_records::{Cells, Layout};
-use crate::{api::http::csv_guard::is_blank, error::Error};
+use super::{
+    csv_guard::is_blank,
+    csv_records::{Cells, Layout},
+};
+use crate::error::Error;
 
 /// Possible delimiters, the most likely first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

@@ -3,7 +3,7 @@
 
 use csv_core::ReadRecordResult;
 
-use crate::api::http::file_encoding::SAVE_AS_UTF8;
+use super::{csv_guard::is_blank, file_encoding::SAVE_AS_UTF8};
 
 const UNCLOSED: &str = "a quote is opened that is not closed before the next delimiter or line break; \
 reading continues with the next line";
@@ -156,6 +156,21 @@ fn end_of_quoted(file: &[u8], from: usize, layout: Layout) -> Result<usize, usiz
             Some(_) => return Err(at),
         }
     }
+}
+
+/// Refuses a row that has more cells than the header line, unless they are blank.
+pub fn check_surplus(cells: &[String], wanted: usize, layout: Layout) -> Result<(), String> {
+    if cells.iter().skip(wanted).all(|cell| is_blank(cell)) {
+        return Ok(());
+    }
+    let has = cells.len();
+    let delimiter = match layout.delimiter {
+        b'\t' => "tab".to_owned(),
+        other => format!("\"{}\"", char::from(other)),
+    };
+    Err(format!(
+        "the row has {has} cells, but the header line has {wanted}: a cell that contains a {delimiter} must be in quotes"
+    ))
 }
 
 /// Returns the error for a row that has too many bytes.

@@ -1,0 +1,25 @@
+//! Row that an import into a data table has refused.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "data_table_import_rows")]
+pub struct Model {
+    pub tenant_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub import_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub number: i64,
+    pub line: i64,
+    pub device_id: Option<String>,
+    pub error: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::store::core::rows::Owned for Entity {
+    const TENANT: Column = Column::TenantId;
+}
