@@ -21,7 +21,7 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-backup bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
+	bench-backup bench-data bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
@@ -91,6 +91,13 @@ bench-retention: ## rows a second that become too old, uplinks a second meanwhil
 	@scripts/need rust python postgres
 	cargo build --release --locked --bin thingshub
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-retention $(ROWS)
+
+bench-data: ## questions to a data table with and without rollups, beside DuckDB and InfluxDB; ROWS=200000
+	@scripts/need rust python postgres influxdb
+	cargo build --release --locked --bin thingshub
+	@$(call python-tools,contract-tests/exports)
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres contract-tests/exports/.venv/bin/python \
+		scripts/bench-data $(ROWS)
 
 bench-upgrade: ## seconds in which the uplinks and events of PostgreSQL get partitions; ROWS=1000000 of each
 	@scripts/need rust postgres

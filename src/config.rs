@@ -163,6 +163,9 @@ settings! {
     event_keep_days: u32 = 30, in 0..=36_500;
     /// Time for which ended imports, replays, fills of data tables and runs of scheduled exports are kept with their results, in days; 0 keeps them without limit
     job_keep_days: u32 = 30, in 0..=36_500;
+    /// Roll up the hours of data tables in the background, from which aggregations are answered: true or false. Set it
+    /// alike on all hubs of a database
+    rollups: bool = true;
     /// Maximum number of failed logins of one user from one address within 15 minutes; further ones are refused
     login_failures_max: u32 = 20, in 1..=1_000_000;
     /// Maximum time for one request, in seconds

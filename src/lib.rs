@@ -25,6 +25,7 @@ mod pace;
 mod private;
 pub mod reference;
 mod retry;
+mod rollups;
 pub mod secret;
 pub mod selector;
 mod shares;

@@ -42,6 +42,7 @@ mod m0031_http_mappings;
 mod m0032_retention;
 mod m0034_data_table_fills;
 mod m0035_partitions;
+mod m0036_rollups;
 mod m0037_scheduled_exports;
 mod m0038_data_table_imports;
 
@@ -86,6 +87,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0032_retention::Migration),
             Box::new(m0034_data_table_fills::Migration),
             Box::new(m0035_partitions::Migration),
+            Box::new(m0036_rollups::Migration),
             Box::new(m0037_scheduled_exports::Migration),
             Box::new(m0038_data_table_imports::Migration),
         ]

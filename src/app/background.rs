@@ -17,6 +17,7 @@ use crate::{
         devices::imports::{Importer, Imports},
         removals::Remover,
     },
+    rollups::Roller,
     supervise,
     uplink::{Filler, Fills, Replayer, Replays},
 };
@@ -32,6 +33,7 @@ pub struct Background {
     replayer: Replayer,
     remover: Remover,
     housekeeper: Housekeeper,
+    roller: Roller,
 }
 
 /// Handles through which others pass work to the components.
@@ -56,6 +58,7 @@ pub struct Running {
     delivering: JoinHandle<HubResult<()>>,
     downlinking: JoinHandle<HubResult<()>>,
     housekeeping: JoinHandle<()>,
+    rolling: JoinHandle<()>,
     importing: JoinHandle<()>,
     importing_rows: JoinHandle<()>,
     filling: JoinHandle<()>,
@@ -81,6 +84,11 @@ impl Background {
         let (row_importer, row_imports) = RowImports::new(foundation.store.clone());
         let remover = Remover::new(foundation.store.clone());
         let housekeeper = Housekeeper::new(
+            foundation.store.clone(),
+            &foundation.config,
+            foundation.metrics.clone(),
+        );
+        let roller = Roller::new(
             foundation.store.clone(),
             &foundation.config,
             foundation.metrics.clone(),
@@ -113,6 +121,7 @@ impl Background {
             replayer,
             remover,
             housekeeper,
+            roller,
         };
         let handles = Handles {
             wake,
@@ -139,6 +148,10 @@ impl Background {
         let until = stop.clone();
         let housekeeping = supervise::spawn("housekeeping", self.housekeeper, move |housekeeper| {
             housekeeper.run(until.clone()).boxed()
+        });
+        let until = stop.clone();
+        let rolling = supervise::spawn("rollups", self.roller, move |roller| {
+            roller.run(until.clone()).boxed()
         });
         let until = stop.clone();
         let importing = supervise::spawn("importer", self.importer, move |importer| {
@@ -169,6 +182,7 @@ impl Background {
             delivering,
             downlinking,
             housekeeping,
+            rolling,
             importing,
             importing_rows,
             filling,
@@ -185,6 +199,7 @@ impl Running {
     pub async fn end(self) -> Result<HubResult<()>, String> {
         self.stop.cancel();
         joined("the housekeeping", self.housekeeping).await?;
+        joined("the rollups", self.rolling).await?;
         joined("the importer", self.importing).await?;
         joined("the importer of rows", self.importing_rows).await?;
         joined("the filler", self.filling).await?;

@@ -18,6 +18,7 @@ mod http;
 mod imports;
 mod process;
 mod readings;
+mod rollups;
 mod uplinks;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use http::{Http, Open};
 pub use imports::{Imports, Rows};
 pub use process::Process;
 pub use readings::{Problem, Readings, Stream, whole};
+pub use rollups::Rollups;
 pub use uplinks::{DecodeOutcome, MessageOutcome, Uplinks};
 
 /// Media type of the text.
@@ -69,6 +71,8 @@ pub struct Groups {
     logins: IntCounterVec,
     /// Values that are read when the metrics are requested.
     pub readings: Readings,
+    /// Rollups of data tables.
+    pub rollups: Rollups,
     process: Process,
 }
 
@@ -123,6 +127,7 @@ impl Metrics {
             imports: Imports::new(&family),
             logins,
             readings: Readings::new(&family),
+            rollups: Rollups::new(&family),
             process: Process::new(&family),
             registry,
         }))

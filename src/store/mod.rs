@@ -3,7 +3,8 @@
 //! Invariant: a query starts from a [`Scope`], which holds the tenant and adds it to the statement; there is no
 //! other access to a table. Exceptions are the queries that identify a caller before the tenant is known, all in
 //! [`access::identity`], and those that serve all tenants: the delivery queue in [`deliveries`], the
-//! [`networks::subscriptions`] with their [`core::leases`], and unfinished background jobs in [`core::jobs`].
+//! [`networks::subscriptions`] with their [`core::leases`], the [`rollups`] of data tables, and unfinished background
+//! jobs in [`core::jobs`].
 //!
 //! [`core`] contains the foundations that all resources share, and knows none of the resources; the other folders
 //! correspond to those in `api` and `hub`. Beside the folders are the parts that know all resources: opening and
@@ -28,6 +29,7 @@ pub mod networks;
 mod open;
 pub mod removals;
 pub mod retention;
+pub mod rollups;
 pub mod sealed;
 pub mod transfer;
 pub mod uplink_batch;

@@ -178,9 +178,9 @@ impl AggregatesApi {
     /// clocks change. Buckets of several hours begin at the same times of every day.
     ///
     /// Reads at most 2,000,000 values (rows multiplied by columns), with percentiles 200,000, and returns at most 10,000
-    /// items. Fails with 400 if the request exceeds these limits, if a column does not exist or has no numbers, or if
-    /// `to` is before `from`; with 404 if the data table does not exist; and with 503 if too many aggregations are in
-    /// progress, or if the database needs more than 15 seconds.
+    /// items. Whole hours that are rolled up count as one row for each device. Fails with 400 if the request exceeds these
+    /// limits, if a column does not exist or has no numbers, or if `to` is before `from`; with 404 if the data table does
+    /// not exist; and with 503 if too many aggregations are in progress, or if the database needs more than 15 seconds.
     #[oai(
         path = "/data-tables/:id/rows/aggregate",
         method = "get",

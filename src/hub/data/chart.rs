@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    aggregate::{SORTED_MAX, read_extent},
+    plan::{SORTED_MAX, read_extent},
     reduce::{Point, reduce, segments},
 };
 use crate::{

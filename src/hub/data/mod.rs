@@ -1,6 +1,7 @@
 //! Data tables: columns must be unique, and rows are deleted in chunks.
 
 pub mod aggregate;
+mod aggregation;
 pub mod calendar;
 pub mod chart;
 pub mod charts;
@@ -8,9 +9,11 @@ pub mod exports;
 mod fills;
 pub mod fold;
 pub mod functions;
+mod groups;
 pub mod imports;
 pub mod interval;
 pub mod latest;
+mod plan;
 mod reduce;
 
 use std::{collections::HashSet, time::Duration};

@@ -10,6 +10,7 @@ pub mod latest;
 pub mod number;
 pub mod numbers;
 pub mod recorded;
+pub mod rollups;
 pub mod runs;
 pub mod scheduled;
 

@@ -138,6 +138,20 @@ pub struct Number {
     pub value: f64,
 }
 
+impl Extent {
+    /// Returns the number and the period of these and of other rows.
+    pub fn and(self, other: Self) -> Self {
+        let times = match (self.times, other.times) {
+            (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+            (one, other) => one.or(other),
+        };
+        Self {
+            rows: self.rows + other.rows,
+            times,
+        }
+    }
+}
+
 impl Sums {
     /// Returns the number of numbers in `sum`, `mean` and `squares`.
     pub fn summed(&self) -> u64 {
@@ -146,11 +160,17 @@ impl Sums {
 }
 
 /// Returns the number of rows that match, at most `limit`, and the period in which these are.
-pub async fn extent(scope: &Scope, matching: &Matching, limit: u64) -> Result<Extent> {
-    let rows = selected(scope, matching, matching.span)
-        .expr_as(Expr::cust("ts"), "ts")
-        .limit(limit)
-        .to_owned();
+pub async fn extent(scope: &Scope, matching: &Matching, span: Span, limit: u64) -> Result<Extent> {
+    extent_of(scope, selected(scope, matching, span), limit).await
+}
+
+/// Returns the same of these rows.
+pub(super) async fn extent_of(
+    scope: &Scope,
+    mut rows: SelectStatement,
+    limit: u64,
+) -> Result<Extent> {
+    let rows = rows.expr_as(Expr::cust("ts"), "ts").limit(limit).to_owned();
     let sql = |rows: &str| format!("SELECT count(*), min(ts), max(ts) FROM ({rows}) AS r");
     let found = run(scope, &rows, sql).await?;
     let Some(row) = found.first() else {
@@ -187,13 +207,28 @@ pub async fn sums(
     grouping: Grouping,
     limit: u64,
 ) -> Result<Vec<BaseBucket>> {
+    let number = path.number(scope.reader().get_database_backend());
+    let device = device_expression(matching, grouping.by_device);
+    let rows = selected(scope, matching, span);
+    sums_of(scope, rows, device, number, grouping, limit).await
+}
+
+/// Returns the sums of a number of these rows.
+pub(super) async fn sums_of(
+    scope: &Scope,
+    mut rows: SelectStatement,
+    device: Expr,
+    number: Expr,
+    grouping: Grouping,
+    limit: u64,
+) -> Result<Vec<BaseBucket>> {
     let backend = scope.reader().get_database_backend();
-    let rows = selected(scope, matching, span)
-        .expr_as(device_expression(matching, grouping.by_device), "d")
+    let rows = rows
+        .expr_as(device, "d")
         .expr_as(Expr::cust(bucket(backend, grouping.base_s)), "b")
         .expr_as(Expr::cust("ts"), "ts")
         .expr_as(Expr::cust("id"), "id")
-        .expr_as(path.number(backend), "c")
+        .expr_as(number, "c")
         .to_owned();
     let sql = |rows: &str| sums_sql(backend, rows, grouping, limit);
     let found = run(scope, &rows, sql).await?;
@@ -266,7 +301,7 @@ fn sums_sql(backend: DbBackend, rows: &str, grouping: Grouping, limit: u64) -> S
 }
 
 /// Returns the query for the rows that match within a period, without columns.
-fn selected(scope: &Scope, matching: &Matching, span: Span) -> SelectStatement {
+pub(super) fn selected(scope: &Scope, matching: &Matching, span: Span) -> SelectStatement {
     match matching.source {
         Source::Rows(table) => {
             use data_table_row::{Column, Entity};
@@ -299,7 +334,7 @@ fn selected(scope: &Scope, matching: &Matching, span: Span) -> SelectStatement {
 }
 
 /// Returns the expression of the device, or of none.
-fn device_expression(matching: &Matching, by_device: bool) -> Expr {
+pub(super) fn device_expression(matching: &Matching, by_device: bool) -> Expr {
     Expr::cust(match (matching.source, by_device) {
         (Source::Rows(_), true) => "device_id",
         _ => "CAST(NULL AS text)",
@@ -320,7 +355,7 @@ fn bucket(backend: DbBackend, base_s: i64) -> String {
     }
 }
 
-async fn run(
+pub(super) async fn run(
     scope: &Scope,
     rows: &SelectStatement,
     sql: impl FnOnce(&str) -> String,
@@ -333,12 +368,6 @@ async fn run(
 
 fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbErr> {
     let bucket: i64 = row.try_get_by_index(1)?;
-    let (count, huge) = (unsigned(row, 2)?, unsigned(row, 3)?);
-    let number = |index| row.try_get_by_index::<Option<f64>>(index);
-    let center = number(7)?.unwrap_or_default();
-    let distances = number(8)?.unwrap_or_default();
-    let squares = number(9)?.unwrap_or_default();
-    let summed = count.saturating_sub(huge).max(1) as f64;
     let edge = |index| -> Result<Option<Edge>, DbErr> {
         if !grouping.with_edges {
             return Ok(None);
@@ -353,20 +382,42 @@ fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbEr
         device: row.try_get_by_index(0)?,
         start_s: bucket * grouping.base_s,
         sums: Sums {
-            count,
-            huge,
-            sum: number(4)?.unwrap_or_default(),
-            mean: center + distances / summed,
-            squares: squares - distances * distances / summed,
-            min: number(5)?,
-            max: number(6)?,
             first: edge(10)?,
             last: edge(13)?,
+            ..moments(row)?
         },
     })
 }
 
-fn unsigned(row: &QueryResult, index: usize) -> Result<u64, DbErr> {
+/// Returns the sums without the first and the last number. The columns are the count, the count of numbers that are too
+/// large, the sum, the least, the greatest, a number near the mean, and the sums of the distances from it and of their
+/// squares.
+pub(super) fn moments(row: &QueryResult) -> Result<Sums, DbErr> {
+    let (count, huge) = (unsigned(row, 2)?, unsigned(row, 3)?);
+    let number = |index| row.try_get_by_index::<Option<f64>>(index);
+    let center = number(7)?.unwrap_or_default();
+    let distances = number(8)?.unwrap_or_default();
+    let squares = number(9)?.unwrap_or_default();
+    let summed = count.saturating_sub(huge).max(1) as f64;
+    Ok(Sums {
+        count,
+        huge,
+        sum: number(4)?.unwrap_or_default(),
+        mean: center + distances / summed,
+        squares: squares - distances * distances / summed,
+        min: number(5)?,
+        max: number(6)?,
+        first: None,
+        last: None,
+    })
+}
+
+/// Returns the kind of database that is read.
+pub(super) fn backend(scope: &Scope) -> DbBackend {
+    scope.reader().get_database_backend()
+}
+
+pub(super) fn unsigned(row: &QueryResult, index: usize) -> Result<u64, DbErr> {
     let number: i64 = row.try_get_by_index(index)?;
     Ok(u64::try_from(number).unwrap_or_default())
 }

@@ -28,7 +28,7 @@ use crate::{
             data_table, data_table_import, data_table_row, delivery, device, device_import,
             export_run, integration, network_connection, scheduled_export, tenant,
         },
-        integrations, networks,
+        integrations, networks, rollups,
     },
 };
 
@@ -260,11 +260,14 @@ impl Kind {
                     .await
             }
             Self::DataTables => {
+                // From now on the deletion of rows leaves no marks.
+                rollups::forget(stretch.transaction, owner).await?;
                 use data_table_row::{Column, Entity};
                 let which = Column::DataTableId.eq(owner);
                 stretch
                     .clear::<Entity, Uuid>(Column::Id, which, &[Column::Ts, Column::Id])
                     .await?;
+                stretch::clear_rollups(stretch, owner).await?;
                 stretch::clear_row_imports_of(stretch, owner).await
             }
             Self::Integrations => {

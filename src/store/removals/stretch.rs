@@ -10,8 +10,10 @@ use crate::store::{
     core::{clearing, transaction::DatabaseTransaction},
     entities::{
         data_table_import, data_table_import_batch, data_table_import_row, device_connection,
-        device_import_batch, device_import_row, downlink, event, unknown_device, uplink,
+        device_import_batch, device_import_row, downlink, event, rollup_mark, unknown_device,
+        uplink,
     },
+    rollups,
 };
 
 /// Limit for rows with many dependents: deliveries with their attempts, and import batches of dozens of rows.
@@ -99,6 +101,24 @@ impl Stretch<'_> {
         self.cleared += found.len() as u64;
         Ok(found)
     }
+}
+
+/// Deletes the rollups of a data table, and the marks of its hours.
+pub(super) async fn clear_rollups(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {
+    use rollup_mark::{Column, Entity};
+    let (which, order) = (Column::DataTableId.eq(owner), [Column::HourS]);
+    stretch
+        .clear::<Entity, i64>(Column::Id, which, &order)
+        .await?;
+    for column in rollups::columns_of(stretch.transaction, owner).await? {
+        if stretch.left == 0 {
+            break;
+        }
+        let rows = rollups::clear_hours(stretch.transaction, column, stretch.left).await?;
+        stretch.left = stretch.left.saturating_sub(rows);
+        stretch.cleared += rows;
+    }
+    Ok(())
 }
 
 pub(super) async fn clear_device(stretch: &mut Stretch<'_>, owner: i64) -> Result<(), DbErr> {

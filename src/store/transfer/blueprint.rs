@@ -19,6 +19,13 @@ use crate::{
 
 /// Tables of the database itself.
 const OTHERS: [&str; 2] = ["seaql_migrations", "sqlite_sequence"];
+/// Tables that are not transferred, because the hub makes their rows of others. None references another one of them.
+pub(super) const DERIVED: [&str; 4] = [
+    "data_table_rollups",
+    "rollup_columns",
+    "rollup_hours",
+    "rollup_marks",
+];
 
 /// The tables at a level of the schema.
 #[derive(Debug, Clone)]
@@ -140,7 +147,7 @@ impl Blueprint {
         let mut tables = Vec::new();
         for name in names
             .into_iter()
-            .filter(|name| !OTHERS.contains(&name.as_str()))
+            .filter(|name| !OTHERS.contains(&name.as_str()) && !DERIVED.contains(&name.as_str()))
         {
             tables.push(table(pool, name).await?);
         }

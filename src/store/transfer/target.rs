@@ -8,7 +8,7 @@ use migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{
-    blueprint::{Blueprint, Table},
+    blueprint::{Blueprint, DERIVED, Table},
     cell::{Digest, Row, Summary},
     insert,
     source::Connection,
@@ -150,6 +150,9 @@ impl Target {
         .await?;
         self.run(&format!("DELETE FROM {UNFINISHED}")).await?;
         self.note("purpose", purpose.word()).await?;
+        for table in DERIVED {
+            self.run(&format!("DROP TABLE IF EXISTS {table}")).await?;
+        }
         for table in Blueprint::newest().await?.tables.iter().rev() {
             self.run(&format!("DROP TABLE IF EXISTS \"{}\"", table.name))
                 .await?;

@@ -45,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mqtt",
             "outgoing",
             "private",
+            "rollups",
             "secret",
             "store",
             "supervise",
@@ -221,6 +222,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "supervise",
             "threads",
         ],
+    ),
+    (
+        "rollups",
+        &["config", "error", "id", "metrics", "pace", "store"],
     ),
     ("jobs", &["error", "id", "store", "supervise"]),
     (

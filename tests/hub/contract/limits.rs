@@ -190,13 +190,21 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     (
         "Values (rows by columns) that an aggregation reads",
         &[
-            ("hub/data/aggregate.rs", "VALUES_MAX"),
-            ("hub/data/aggregate.rs", "SORTED_MAX"),
+            ("hub/data/plan.rs", "VALUES_MAX"),
+            ("hub/data/plan.rs", "SORTED_MAX"),
         ],
     ),
     (
+        "Changed hours of devices",
+        &[("store/data/rollups.rs", "CHANGED_MAX")],
+    ),
+    (
+        "Rows that are rolled up at a time",
+        &[("rollups.rs", "ROWS"), ("rollups.rs", "HOURS_MAX")],
+    ),
+    (
         "Items (buckets by groups by columns)",
-        &[("hub/data/aggregate.rs", "ITEMS_MAX")],
+        &[("hub/data/aggregation.rs", "ITEMS_MAX")],
     ),
     ("Lines of a chart", &[("hub/data/chart.rs", "LINES_MAX")]),
     (
@@ -205,7 +213,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Groups of one device and a base bucket",
-        &[("hub/data/aggregate.rs", "BASES_MAX")],
+        &[("hub/data/plan.rs", "BASES_MAX")],
     ),
     (
         "Bodies that are uncompressed",

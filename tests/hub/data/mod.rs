@@ -14,6 +14,7 @@ mod latest;
 mod measurements;
 mod pictures;
 mod retention;
+mod rollups;
 mod row_exports;
 mod row_imports;
 mod row_queries;

@@ -1,0 +1,302 @@
+//! Rolls up the hours of data tables in the background, and again the hours whose rows have changed since, in small
+//! chunks so that other writers hardly wait.
+//!
+//! Of the hubs that share a database one does this: the one that holds the lease. If it is killed, another one goes on
+//! from the end of the hours that are rolled up. A hub whose setting is off drops the rollups that there are.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    config::Config,
+    error::Result,
+    id::{DataTableId, TenantId, new_uuid},
+    metrics::Metrics,
+    pace::Pace,
+    store::{
+        Store,
+        data::rollups::last_end_s,
+        rollups::{Hour, RolledTable},
+    },
+};
+
+/// Interval between two searches for hours to roll up.
+const EVERY: Duration = Duration::from_secs(2);
+/// Number of rows that are read at a time; an hour is read as a whole.
+const ROWS: u64 = 20_000;
+/// Maximum number of rolled up hours of devices and columns in a transaction.
+const HOURS_MAX: u64 = 2000;
+/// Number of rolled up hours in memory from which they are written before more are read.
+const BUFFERED: usize = 5000;
+/// Maximum number of changed hours that are rolled up again in a transaction.
+const MARKS_MAX: u64 = 500;
+
+/// Name of the lease.
+const LEASE: &str = "rollups";
+/// Tenant of the lease, which serves all tenants.
+const NOBODY: TenantId = TenantId(0);
+/// Life of the lease; longer than any chunk.
+const LEASE_LIFE: Duration = Duration::from_secs(30);
+/// Interval at which the lease is renewed, and at which a hub without it tries to get it.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// Rolls up the hours of data tables.
+pub struct Roller {
+    store: Store,
+    metrics: Metrics,
+    is_on: bool,
+    /// Identifies this hub among those that share the database.
+    holder: Uuid,
+    has_lease: bool,
+    renew_at: Instant,
+    look_at: Instant,
+    hours: Pace,
+    marks: Pace,
+    /// Transactions that may not know that a table has rollups, by the bound of their numbers.
+    begun: HashMap<DataTableId, i64>,
+}
+
+/// True if the work may go on: it is not time to stop, and no other hub has taken over.
+type GoesOn = bool;
+
+impl Roller {
+    /// Creates a roller.
+    pub fn new(store: Store, config: &Config, metrics: Metrics) -> Self {
+        let aim = store.hold_aim();
+        Self {
+            store,
+            metrics,
+            is_on: config.rollups,
+            holder: new_uuid(),
+            has_lease: false,
+            renew_at: Instant::now(),
+            look_at: Instant::now(),
+            hours: Pace::new(HOURS_MAX, aim),
+            marks: Pace::new(MARKS_MAX, aim),
+            begun: HashMap::new(),
+        }
+    }
+
+    /// Runs until `stop`; a chunk in progress is completed.
+    pub async fn run(&mut self, stop: CancellationToken) {
+        let mut is_done = false;
+        while !stop.is_cancelled() && !is_done {
+            is_done = match self.look(&stop).await {
+                Ok(looked) => looked && !self.is_on,
+                Err(error) => {
+                    tracing::warn!("rollups wait for now: {}", error.causes());
+                    false
+                }
+            };
+            self.look_at = Instant::now() + EVERY;
+            let next = self.look_at.min(self.renew_at.max(Instant::now()));
+            let _ = tokio::time::timeout_at(next, stop.cancelled()).await;
+        }
+        let leases = vec![LEASE.to_owned()];
+        if let Err(error) = self.store.release_leases(self.holder, leases).await {
+            tracing::debug!("leases run out by themselves: {}", error.causes());
+        }
+        // A task that has nothing to do any more is not started again.
+        stop.cancelled().await;
+    }
+
+    /// Rolls up what there is. Returns true if nothing is left.
+    async fn look(&mut self, stop: &CancellationToken) -> Result<bool> {
+        if !self.is_ours().await? {
+            return Ok(false);
+        }
+        if self.is_on {
+            let tables = self.store.renew_rollups().await?;
+            let marked = self.store.marked_tables().await?;
+            self.begun
+                .retain(|id, _| tables.iter().any(|table| table.id == *id));
+            let mut lag = 0;
+            for table in tables {
+                let until_s = self.advance(&table, &marked, stop).await?;
+                lag = lag.max(until_s.map_or(0, |until_s| self.lag_s(until_s)));
+                if !self.goes_on(stop).await? {
+                    return Ok(false);
+                }
+            }
+            self.metrics.rollups.lag_seconds.set(lag);
+        } else {
+            self.store.drop_rollups().await?;
+        }
+        if !self.clear(stop).await? {
+            return Ok(false);
+        }
+        self.metrics.rollups.passes.inc();
+        Ok(true)
+    }
+
+    /// Rolls up the hours of a table that are over, and those that have changed. Returns the end of the hours that are
+    /// rolled up.
+    async fn advance(
+        &mut self,
+        table: &RolledTable,
+        marked: &BTreeSet<i64>,
+        stop: &CancellationToken,
+    ) -> Result<Option<i64>> {
+        let end_s = last_end_s(self.store.now());
+        let Some(mut until_s) = self.started(table, end_s).await? else {
+            return Ok(None);
+        };
+        while until_s < end_s {
+            match self.chunk(table, until_s, end_s, stop).await? {
+                Some(to_s) => until_s = to_s,
+                None => return Ok(Some(until_s)),
+            }
+        }
+        while marked.contains(&table.id.0) && self.goes_on(stop).await? {
+            let begun = Instant::now();
+            let marks = self.store.rollup_marks(table, self.marks.size()).await?;
+            if marks.is_empty() {
+                break;
+            }
+            let again = self.store.roll_up_again(table, until_s, marks).await?;
+            let Some((hours, held)) = again else {
+                break;
+            };
+            self.metrics.rollups.repeated_hours.inc_by(hours);
+            self.marks.note(held);
+            sleep(self.store.pause_after(begun.elapsed())).await;
+        }
+        Ok(Some(until_s))
+    }
+
+    /// Returns the end of the hours that are rolled up; `None` for a table whose rollups cannot begin yet, or whose end
+    /// another hub has moved.
+    async fn started(&mut self, table: &RolledTable, end_s: i64) -> Result<Option<i64>> {
+        let to_s = match table.until_s {
+            Some(until_s) if until_s <= end_s => return Ok(Some(until_s)),
+            // The clock was set back: hours are rolled up that are not over, and whose rows leave no marks.
+            Some(_) => end_s,
+            None => {
+                // A transaction that began before the table had rollups may still add rows without marks.
+                let (oldest, next) = self.store.transaction_bounds().await?;
+                if oldest < *self.begun.entry(table.id).or_insert(next) {
+                    return Ok(None);
+                }
+                let first = self.store.first_hour(table, None).await?;
+                first.map_or(end_s, |first| first.min(end_s))
+            }
+        };
+        self.begun.remove(&table.id);
+        let is_moved = self.store.move_rollups(table, to_s).await?;
+        Ok(is_moved.then_some(to_s))
+    }
+
+    /// Rolls up some hours from `until_s` on. Returns the new end; `None` if the work does not go on.
+    async fn chunk(
+        &mut self,
+        table: &RolledTable,
+        until_s: i64,
+        end_s: i64,
+        stop: &CancellationToken,
+    ) -> Result<Option<i64>> {
+        let first = self.store.first_hour(table, Some(until_s)).await?;
+        let Some(from_s) = first.filter(|first| *first < end_s) else {
+            let written = self
+                .store
+                .write_hours(table, until_s, Vec::new(), Some(end_s));
+            return Ok(written.await?.map(|_| end_s));
+        };
+        let to_s = self.store.chunk_end(table, from_s, ROWS).await?;
+        let to_s = to_s.map_or(end_s, |to_s| to_s.min(end_s));
+        self.store.clear_unfinished(table, until_s).await?;
+        let mut hours = Vec::new();
+        for column in &table.columns {
+            hours.extend(self.store.sum_hours(table, column, from_s, to_s).await?);
+            if hours.len() >= BUFFERED && !self.write(table, until_s, &mut hours, stop).await? {
+                return Ok(None);
+            }
+        }
+        while hours.len() as u64 > self.hours.size() {
+            if !self.write(table, until_s, &mut hours, stop).await? {
+                return Ok(None);
+            }
+        }
+        let (begun, count) = (Instant::now(), hours.len() as u64);
+        let written = self
+            .store
+            .write_hours(table, until_s, hours, Some(to_s))
+            .await?;
+        if written.is_some() {
+            self.metrics.rollups.hours.inc_by(count);
+        }
+        sleep(self.store.pause_after(begun.elapsed())).await;
+        let goes_on = written.is_some() && self.goes_on(stop).await?;
+        Ok(goes_on.then_some(to_s))
+    }
+
+    /// Writes a chunk of hours beyond the end, which stays.
+    async fn write(
+        &mut self,
+        table: &RolledTable,
+        until_s: i64,
+        hours: &mut Vec<Hour>,
+        stop: &CancellationToken,
+    ) -> Result<GoesOn> {
+        let begun = Instant::now();
+        let size = usize::try_from(self.hours.size()).unwrap_or(usize::MAX);
+        let rest = hours.split_off(size.min(hours.len()));
+        let chunk = std::mem::replace(hours, rest);
+        let count = chunk.len() as u64;
+        let Some(held) = self.store.write_hours(table, until_s, chunk, None).await? else {
+            return Ok(false);
+        };
+        self.metrics.rollups.hours.inc_by(count);
+        self.hours.note(held);
+        sleep(self.store.pause_after(begun.elapsed())).await;
+        self.goes_on(stop).await
+    }
+
+    /// Deletes the hours of dropped columns, and the marks of tables without rollups.
+    async fn clear(&mut self, stop: &CancellationToken) -> Result<GoesOn> {
+        for is_hours in [true, false] {
+            loop {
+                if !self.goes_on(stop).await? {
+                    return Ok(false);
+                }
+                let (begun, size) = (Instant::now(), self.hours.size());
+                let cleared = match is_hours {
+                    true => self.store.clear_dropped_rollups(size).await?,
+                    false => self.store.clear_marks(size).await?,
+                };
+                if !cleared.is_more {
+                    break;
+                }
+                self.hours.note(cleared.held);
+                sleep(self.store.pause_after(begun.elapsed())).await;
+            }
+        }
+        Ok(true)
+    }
+
+    fn lag_s(&self, until_s: i64) -> i64 {
+        (self.store.now().timestamp() - until_s).max(0)
+    }
+
+    async fn goes_on(&mut self, stop: &CancellationToken) -> Result<GoesOn> {
+        Ok(!stop.is_cancelled() && self.is_ours().await?)
+    }
+
+    /// True if this hub holds the lease, which is renewed when it is time.
+    async fn is_ours(&mut self) -> Result<bool> {
+        if Instant::now() < self.renew_at {
+            return Ok(self.has_lease);
+        }
+        self.renew_at = Instant::now() + RENEW_EVERY;
+        let wanted = vec![(NOBODY, LEASE.to_owned())];
+        self.has_lease = false;
+        let held = self.store.hold_leases(self.holder, wanted, LEASE_LIFE);
+        self.has_lease = !held.await?.is_empty();
+        Ok(self.has_lease)
+    }
+}

@@ -1,0 +1,575 @@
+//! Sums that are read from rollups instead of rows: the whole hours of a period up to the end of those that are rolled
+//! up, without the hours whose rows have changed since.
+//!
+//! What is read from rollups and what from rows is decided once for a request, so that no row counts twice and none is
+//! left out while hours are rolled up meanwhile.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ColumnTrait, Condition, DbBackend, DbErr, QueryFilter, QueryOrder, QueryResult, QuerySelect,
+    QueryTrait, Value,
+    sea_query::{Expr, SelectStatement},
+};
+
+use super::{
+    number::NumberPath,
+    numbers::{
+        self, BaseBucket, Edge, Extent, Grouping, Matching, Source, Sums, device_expression, run,
+        selected, unsigned,
+    },
+};
+use crate::{
+    clock::Time,
+    error::{Error, Result},
+    id::DataTableId,
+    store::{
+        core::{listing::Span, scope::Scope},
+        devices::selecting,
+        entities::{data_table_row, device, rollup_column, rollup_hour, rollup_mark},
+    },
+};
+
+/// Length of the rolled up buckets in seconds.
+pub const HOUR_S: i64 = 3600;
+/// Time after the end of an hour until it is rolled up, in seconds. The triggers mark rows that are recorded more than
+/// half of this time after their hour, so no transaction that lasts less can add an unmarked row to a rolled up hour.
+pub const DELAY_S: i64 = 600;
+/// Maximum number of changed hours of devices that one request reads from rows.
+const CHANGED_MAX: u64 = 2000;
+/// Number of changed periods that one statement reads.
+const CHANGED_AT_ONCE: usize = 100;
+
+/// Hours of a data table that a request reads from rollups.
+#[derive(Debug, Clone)]
+pub struct Rolled {
+    table: DataTableId,
+    /// Column of the rows themselves.
+    rows: i64,
+    /// Columns in the order of the request.
+    columns: Vec<i64>,
+    /// Start of the hours; `None` for all up to the end.
+    from_s: Option<i64>,
+    /// End of the hours.
+    until_s: i64,
+    /// Hours of devices that are read from rows.
+    changed: Vec<(String, i64)>,
+}
+
+/// A device, and a period of whole hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Identifier of the device.
+    pub device: String,
+    /// Start of the period, in seconds since 1970.
+    pub from_s: i64,
+    /// End of the period.
+    pub to_s: i64,
+}
+
+/// Returns the end of the hours that may be rolled up at this time.
+pub fn last_end_s(now: Time) -> i64 {
+    floor_hour(now.timestamp() - DELAY_S)
+}
+
+/// Returns the start of the hour.
+pub fn floor_hour(time_s: i64) -> i64 {
+    time_s.div_euclid(HOUR_S) * HOUR_S
+}
+
+/// Finds what can be read from rollups; `None` if nothing can.
+pub async fn find(
+    scope: &Scope,
+    matching: &Matching,
+    paths: &[NumberPath],
+) -> Result<Option<Rolled>> {
+    let Source::Rows(table) = matching.source else {
+        return Ok(None);
+    };
+    let Some((end_s, known)) = state(scope, table).await? else {
+        return Ok(None);
+    };
+    let id_of = |path: &str| known.get(path).copied();
+    let columns: Option<Vec<i64>> = paths.iter().map(|path| id_of(path.as_str())).collect();
+    let (Some(rows), Some(columns)) = (id_of(""), columns) else {
+        return Ok(None);
+    };
+    let Span { from, to } = matching.span;
+    let from_s = from.map(ceil_hour);
+    // After the clock was set back, hours are rolled up that are not over.
+    let mut until_s = end_s.min(last_end_s(scope.now()));
+    if let Some(to) = to {
+        until_s = until_s.min(floor_hour(to.timestamp()));
+    }
+    if from_s.is_some_and(|from_s| from_s >= until_s) {
+        return Ok(None);
+    }
+    let mut rolled = Rolled {
+        table,
+        rows,
+        columns,
+        from_s,
+        until_s,
+        changed: Vec::new(),
+    };
+    let changed = rolled.read_changed(scope, matching).await?;
+    if changed.len() as u64 > CHANGED_MAX {
+        return Ok(None);
+    }
+    rolled.changed = changed;
+    Ok(Some(rolled))
+}
+
+/// Returns the end of the hours that are rolled up, and the columns by path.
+async fn state(scope: &Scope, table: DataTableId) -> Result<Option<(i64, BTreeMap<String, i64>)>> {
+    use rollup_column::Column;
+    // One statement, so that end and columns belong together.
+    let found: Vec<(i64, String, Option<i64>)> = scope
+        .find::<rollup_column::Entity>()
+        .filter(Column::DataTableId.eq(table.0))
+        .filter(Column::IsDropped.eq(false))
+        .select_only()
+        .columns([Column::Id, Column::Path])
+        .expr_as(
+            Expr::cust(
+                "(SELECT until_s FROM data_table_rollups AS r \
+                 WHERE r.data_table_id = rollup_columns.data_table_id)",
+            ),
+            "until_s",
+        )
+        .into_tuple()
+        .all(scope.reader())
+        .await?;
+    let end_s = found.first().and_then(|(_, _, end_s)| *end_s);
+    let columns = found.into_iter().map(|(id, path, _)| (path, id));
+    Ok(end_s.map(|end_s| (end_s, columns.collect())))
+}
+
+fn ceil_hour(time: Time) -> i64 {
+    let is_whole = time.timestamp_subsec_nanos() == 0 && time.timestamp() % HOUR_S == 0;
+    floor_hour(time.timestamp()) + if is_whole { 0 } else { HOUR_S }
+}
+
+fn at(time_s: i64) -> Time {
+    Time::from_timestamp(time_s, 0).unwrap_or_default()
+}
+
+impl Rolled {
+    /// True if the hours are still rolled up. Otherwise what was read may be incomplete.
+    pub async fn is_current(&self, scope: &Scope) -> Result<bool> {
+        let Some((end_s, known)) = state(scope, self.table).await? else {
+            return Ok(false);
+        };
+        let mut ids = self.columns.iter().chain([&self.rows]);
+        Ok(end_s >= self.until_s && ids.all(|id| known.values().any(|known| known == id)))
+    }
+
+    /// Returns the periods before and after the hours, which are read from rows.
+    pub fn edges(&self, whole: Span) -> Vec<Span> {
+        let before = whole.from.zip(self.from_s).map(|(from, from_s)| Span {
+            from: Some(from),
+            to: Some(at(from_s)),
+        });
+        let after = Span {
+            from: Some(at(self.until_s)),
+            to: whole.to,
+        };
+        let is_empty = |span: &Span| span.from >= span.to && span.to.is_some();
+        let spans = before.into_iter().chain([after]);
+        spans.filter(|span| !is_empty(span)).collect()
+    }
+
+    /// Returns the number of rolled up hours of devices, the number of their rows, and their period; reads at most
+    /// `limit` hours.
+    pub async fn extent(
+        &self,
+        scope: &Scope,
+        matching: &Matching,
+        limit: u64,
+    ) -> Result<(u64, Extent)> {
+        let span = Span::default();
+        let hours = self
+            .selected(scope, matching, self.rows, span)
+            .expr_as(Expr::cust("numbers"), "n")
+            .expr_as(Expr::cust("first_us"), "f")
+            .expr_as(Expr::cust("last_us"), "l")
+            .limit(limit)
+            .to_owned();
+        let sql = |hours: &str| {
+            format!(
+                "SELECT count(*), CAST(coalesce(sum(n), 0) AS bigint), min(f), max(l) FROM ({hours}) AS h"
+            )
+        };
+        let found = run(scope, &hours, sql).await?;
+        let row = found
+            .first()
+            .ok_or_else(|| Error::internal("a count returned no row"))?;
+        let time = |index| -> Result<Option<Time>, DbErr> {
+            let micros: Option<i64> = row.try_get_by_index(index)?;
+            Ok(micros.and_then(Time::from_timestamp_micros))
+        };
+        let extent = Extent {
+            rows: unsigned(row, 1)?,
+            times: time(2)?.zip(time(3)?),
+        };
+        Ok((unsigned(row, 0)?, extent))
+    }
+
+    /// Returns the number and the period of the rows of changed hours.
+    pub async fn changed_extent(
+        &self,
+        scope: &Scope,
+        matching: &Matching,
+        limit: u64,
+    ) -> Result<Extent> {
+        let mut whole = Extent {
+            rows: 0,
+            times: None,
+        };
+        for part in merged(self.changed.clone()).chunks(CHANGED_AT_ONCE) {
+            let rows = changed_rows(scope, matching, part);
+            let extent = numbers::extent_of(scope, rows, limit).await?;
+            whole = whole.and(extent);
+        }
+        Ok(whole)
+    }
+
+    /// Returns the sums of a column, by its place in the request, of the hours that overlap this period.
+    pub async fn sums(
+        &self,
+        scope: &Scope,
+        matching: &Matching,
+        span: Span,
+        column: usize,
+        grouping: Grouping,
+        limit: u64,
+    ) -> Result<Vec<BaseBucket>> {
+        let column = self.column(column)?;
+        let device = device_expression(matching, grouping.by_device);
+        let base_s = grouping.base_s;
+        // Hours before 1970 are below 0, where divisions round up.
+        let bucket = format!("(hour_s - ((hour_s % {base_s}) + {base_s}) % {base_s}) / {base_s}");
+        let key = match numbers::backend(scope) {
+            DbBackend::Postgres => ["CAST(first_id AS text)", "CAST(last_id AS text)"],
+            _ => ["lower(hex(first_id))", "lower(hex(last_id))"],
+        };
+        let mut hours = self.selected(scope, matching, column, span);
+        hours.expr_as(device, "d").expr_as(Expr::cust(bucket), "b");
+        for name in ["numbers", "huge", "total", "mean", "squares", "low", "high"] {
+            hours.expr_as(Expr::cust(name), name);
+        }
+        if grouping.with_edges {
+            for name in ["first_number", "first_us", "last_number", "last_us"] {
+                hours.expr_as(Expr::cust(name), name);
+            }
+            for (key, name) in key.into_iter().zip(["first_key", "last_key"]) {
+                hours.expr_as(Expr::cust(key), name);
+            }
+        }
+        let found = run(scope, &hours, |hours| sums_sql(hours, grouping, limit)).await?;
+        let read = |row: &QueryResult| base_bucket(row, grouping);
+        Ok(found.iter().map(read).collect::<Result<_, DbErr>>()?)
+    }
+
+    /// Returns the sums of the rows of changed hours.
+    pub async fn changed_sums(
+        &self,
+        scope: &Scope,
+        matching: &Matching,
+        path: &NumberPath,
+        grouping: Grouping,
+    ) -> Result<Vec<BaseBucket>> {
+        let changed = merged(self.changed.clone());
+        changed_sums(scope, matching, &changed, Some(path), grouping).await
+    }
+
+    fn column(&self, column: usize) -> Result<i64> {
+        let id = self.columns.get(column).copied();
+        id.ok_or_else(|| Error::internal("there is no such column"))
+    }
+
+    /// Returns the query for the unchanged hours, without columns.
+    fn selected(
+        &self,
+        scope: &Scope,
+        matching: &Matching,
+        column: i64,
+        span: Span,
+    ) -> SelectStatement {
+        use rollup_hour::{Column, Entity};
+        let from_s = span
+            .from
+            .map(|from| floor_hour(from.timestamp()))
+            .max(self.from_s);
+        let to_s = span
+            .to
+            .map_or(self.until_s, |to| ceil_hour(to).min(self.until_s));
+        let mut query = scope
+            .find::<Entity>()
+            .filter(Column::ColumnId.eq(column))
+            .filter(Column::HourS.lt(to_s));
+        if let Some(from_s) = from_s {
+            query = query.filter(Column::HourS.gte(from_s));
+        }
+        if !matching.devices.is_empty() {
+            query = query.filter(Column::DeviceId.is_in(&matching.devices));
+        }
+        if let Some(selector) = &matching.selector {
+            let picked = scope
+                .find::<device::Entity>()
+                .filter(selecting::picked(selector))
+                .select_only()
+                .column(device::Column::DeviceId);
+            query = query.filter(Column::DeviceId.in_subquery(picked.into_query()));
+        }
+        if !self.changed.is_empty() {
+            query = query.filter(self.unchanged(numbers::backend(scope)));
+        }
+        query.select_only().into_query()
+    }
+
+    /// Returns the condition that an hour is not changed.
+    fn unchanged(&self, backend: DbBackend) -> Expr {
+        let pairs = self.changed.iter().enumerate().map(|(index, (_, hour_s))| {
+            let place = match backend {
+                DbBackend::Postgres => format!("CAST(${} AS text)", index + 1),
+                _ => "?".to_owned(),
+            };
+            format!("({place}, {hour_s})")
+        });
+        let pairs = pairs.collect::<Vec<_>>().join(", ");
+        let devices = self.changed.iter();
+        let devices: Vec<Value> = devices.map(|(device, _)| device.clone().into()).collect();
+        Expr::cust_with_values(
+            format!("(device_id, hour_s) NOT IN (VALUES {pairs})"),
+            devices,
+        )
+    }
+
+    /// Reads the changed hours, one more than a request may read.
+    async fn read_changed(&self, scope: &Scope, matching: &Matching) -> Result<Vec<(String, i64)>> {
+        use rollup_mark::Column;
+        let mut query = scope
+            .find::<rollup_mark::Entity>()
+            .filter(Column::DataTableId.eq(self.table.0))
+            .filter(Column::HourS.lt(self.until_s));
+        if let Some(from_s) = self.from_s {
+            query = query.filter(Column::HourS.gte(from_s));
+        }
+        if !matching.devices.is_empty() {
+            query = query.filter(Column::DeviceId.is_in(&matching.devices));
+        }
+        let found = query
+            .select_only()
+            .columns([Column::DeviceId, Column::HourS])
+            .distinct()
+            .order_by_asc(Column::HourS)
+            .limit(CHANGED_MAX + 1)
+            .into_tuple()
+            .all(scope.reader())
+            .await?;
+        Ok(found)
+    }
+}
+
+/// Returns the sums of the rows in these periods; without a path, of a 0 for each row.
+pub(in crate::store) async fn changed_sums(
+    scope: &Scope,
+    matching: &Matching,
+    changed: &[Changed],
+    path: Option<&NumberPath>,
+    grouping: Grouping,
+) -> Result<Vec<BaseBucket>> {
+    let mut sums = Vec::new();
+    for part in changed.chunks(CHANGED_AT_ONCE) {
+        let rows = changed_rows(scope, matching, part);
+        let device = device_expression(matching, grouping.by_device);
+        let number = number(scope, path);
+        sums.extend(
+            numbers::sums_of(scope, rows, device, number, grouping, u64::from(u32::MAX)).await?,
+        );
+    }
+    Ok(sums)
+}
+
+/// Returns the sums of all rows in a period by device and hour; without a path, of a 0 for each row.
+pub(in crate::store) async fn hourly(
+    scope: &Scope,
+    table: DataTableId,
+    span: Span,
+    path: Option<&NumberPath>,
+) -> Result<Vec<BaseBucket>> {
+    let matching = all_of(table);
+    let rows = selected(scope, &matching, span);
+    let device = device_expression(&matching, true);
+    let number = number(scope, path);
+    numbers::sums_of(scope, rows, device, number, HOURLY, u64::from(u32::MAX)).await
+}
+
+/// Form of the sums that are rolled up.
+pub(in crate::store) const HOURLY: Grouping = Grouping {
+    base_s: HOUR_S,
+    by_device: true,
+    with_edges: true,
+    with_spread: true,
+};
+
+/// Returns the condition of all rows of a data table.
+pub(in crate::store) fn all_of(table: DataTableId) -> Matching {
+    Matching {
+        source: Source::Rows(table),
+        devices: Vec::new(),
+        selector: None,
+        span: Span::default(),
+    }
+}
+
+fn number(scope: &Scope, path: Option<&NumberPath>) -> Expr {
+    match path {
+        Some(path) => path.number(numbers::backend(scope)),
+        None => Expr::cust("CAST(0 AS float8)"),
+    }
+}
+
+/// Returns the query for the rows in these periods, without columns.
+fn changed_rows(scope: &Scope, matching: &Matching, changed: &[Changed]) -> SelectStatement {
+    use data_table_row::Column;
+    let any = changed.iter().fold(Condition::any(), |any, one| {
+        let span = Span {
+            from: Some(at(one.from_s)),
+            to: Some(at(one.to_s)),
+        };
+        let of_device = Column::DeviceId.eq(&one.device);
+        any.add(Condition::all().add(of_device).add(span.of(Column::Ts)))
+    });
+    let mut rows = selected(scope, matching, Span::default());
+    rows.cond_where(any).to_owned()
+}
+
+/// Returns the hours of devices as periods; sorts them by device and time.
+pub(in crate::store) fn merged(mut hours: Vec<(String, i64)>) -> Vec<Changed> {
+    hours.sort_unstable();
+    hours.dedup();
+    let mut periods: Vec<Changed> = Vec::new();
+    for (device, hour_s) in hours {
+        match periods.last_mut() {
+            Some(last) if last.device == device && last.to_s == hour_s => last.to_s += HOUR_S,
+            _ => periods.push(Changed {
+                device,
+                from_s: hour_s,
+                to_s: hour_s + HOUR_S,
+            }),
+        }
+    }
+    periods
+}
+
+/// Returns the statement for the sums of hours. The mean and the squares are put together as those of rows are.
+fn sums_sql(hours: &str, grouping: Grouping, limit: u64) -> String {
+    let (ranks, edges) = match grouping.with_edges {
+        true => (
+            ", ROW_NUMBER() OVER (PARTITION BY d, b ORDER BY first_us, first_key) AS f, \
+             ROW_NUMBER() OVER (PARTITION BY d, b ORDER BY last_us DESC, last_key DESC) AS l",
+            ", max(CASE WHEN f = 1 THEN first_number END), max(CASE WHEN f = 1 THEN first_us END), \
+             max(CASE WHEN f = 1 THEN first_key END), max(CASE WHEN l = 1 THEN last_number END), \
+             max(CASE WHEN l = 1 THEN last_us END), max(CASE WHEN l = 1 THEN last_key END)",
+        ),
+        false => ("", ""),
+    };
+    let mean = match grouping.with_spread {
+        true => {
+            "sum((numbers - huge) * mean) OVER (PARTITION BY d, b) \
+             / nullif(sum(numbers - huge) OVER (PARTITION BY d, b), 0)"
+        }
+        false => "CAST(0 AS float8)",
+    };
+    format!(
+        "WITH v AS MATERIALIZED ({hours}), p AS (SELECT *, {mean} AS a{ranks} FROM v) \
+         SELECT d, b, CAST(sum(numbers) AS bigint), CAST(sum(huge) AS bigint), sum(total), min(low), max(high), \
+         max(a), sum((numbers - huge) * (mean - a)), \
+         sum(squares + CASE WHEN abs(mean - a) > 1e-140 THEN (numbers - huge) * ((mean - a) * (mean - a)) ELSE 0.0 END)\
+         {edges} FROM p GROUP BY d, b LIMIT {limit}"
+    )
+}
+
+fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbErr> {
+    let edge = |index: usize| -> Result<Option<Edge>, DbErr> {
+        if !grouping.with_edges {
+            return Ok(None);
+        }
+        let micros: i64 = row.try_get_by_index(index + 1)?;
+        Ok(Some(Edge {
+            value: row.try_get_by_index(index)?,
+            time: Time::from_timestamp_micros(micros).unwrap_or_default(),
+            key: row.try_get_by_index(index + 2)?,
+        }))
+    };
+    let bucket: i64 = row.try_get_by_index(1)?;
+    Ok(BaseBucket {
+        device: row.try_get_by_index(0)?,
+        start_s: bucket * grouping.base_s,
+        sums: Sums {
+            first: edge(10)?,
+            last: edge(13)?,
+            ..numbers::moments(row)?
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_next_to_each_other_are_one_period() {
+        let hour = |device: &str, hour: i64| (device.to_owned(), hour * HOUR_S);
+        let hours = vec![
+            hour("b", 2),
+            hour("a", 3),
+            hour("a", 2),
+            hour("a", 3),
+            hour("a", 5),
+        ];
+        let periods = merged(hours);
+        let periods: Vec<_> = periods
+            .iter()
+            .map(|one| (one.device.as_str(), one.from_s / HOUR_S, one.to_s / HOUR_S))
+            .collect();
+        assert_eq!(periods, [("a", 2, 4), ("a", 5, 6), ("b", 2, 3)]);
+    }
+
+    #[test]
+    fn what_is_not_a_whole_hour_is_read_from_rows() {
+        let rolled = |from_s, until_s| Rolled {
+            table: DataTableId(1),
+            rows: 0,
+            columns: Vec::new(),
+            from_s,
+            until_s,
+            changed: Vec::new(),
+        };
+        let span = |from: Option<i64>, to: Option<i64>| Span {
+            from: from.map(at),
+            to: to.map(at),
+        };
+        let edges = |rolled: Rolled, whole| {
+            let edges = rolled.edges(whole).into_iter();
+            let seconds = |time: Option<Time>| time.map(|time| time.timestamp());
+            edges
+                .map(|span| (seconds(span.from), seconds(span.to)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ceil_hour(at(7200)), 7200);
+        assert_eq!(ceil_hour(at(7201)), 10_800);
+        assert_eq!(ceil_hour(at(-1)), 0);
+        assert_eq!(
+            edges(rolled(Some(7200), 14_400), span(Some(7000), Some(15_000))),
+            [(Some(7000), Some(7200)), (Some(14_400), Some(15_000))]
+        );
+        assert!(edges(rolled(Some(7200), 14_400), span(Some(7200), Some(14_400))).is_empty());
+        assert_eq!(
+            edges(rolled(None, 14_400), span(None, None)),
+            [(Some(14_400), None)]
+        );
+    }
+}
