@@ -202,7 +202,8 @@ impl TenantsApi {
     /// Delete a tenant
     ///
     /// Deletes a tenant with its users, API keys, network connections, devices, drivers, data tables, integrations
-    /// and data, and returns it. All its sessions and keys stop working at once. Requires an operator of the
+    /// and data, and returns it. All its sessions and keys stop working at once. The entries of its audit log stay in
+    /// the database for `audit_keep_days` (setting of the hub), but no user can read them. Requires an operator of the
     /// installation.
     ///
     /// Fails with 400 if it is your own tenant, and with 404 if the tenant does not exist.

@@ -18,6 +18,7 @@ use crate::{
         http::{
             answer::success,
             caller::Caller,
+            edge::IsCacheable,
             parameters::parameter_group,
             span::{self, PointInTime},
             types::{Id, Int},
@@ -45,6 +46,8 @@ type Width = Int<200, 2000>;
 /// Height of a chart in pixels.
 type Height = Int<100, 1200>;
 
+/// Time for which a client may show a picture again, in its own cache.
+const CACHING: &str = "private, max-age=30";
 /// Width of a chart if the client sets none.
 pub const WIDTH_DEFAULT: i64 = 800;
 /// Height of a chart if the client sets none.
@@ -87,7 +90,8 @@ impl ChartsApi {
     /// Returns a chart of the numbers in a data table as a picture in SVG, with one line for each device and column. A
     /// line is interrupted where a device has sent nothing for more than five times its usual interval. Lines with many
     /// points are reduced to the width of the picture; the smallest and the greatest value are always drawn. Numbers of
-    /// 1e100 or more are left out. Filters are combined with AND.
+    /// 1e100 or more are left out. Filters are combined with AND. A client may show the picture again for 30 seconds
+    /// (`Cache-Control: private`).
     ///
     /// Reads at most 200,000 values (rows multiplied by columns), and draws at most 12 lines. Fails with 400 if the chart
     /// exceeds these limits, if a column does not exist or has no numbers, or if `to` is before `from`; with 404 if the
@@ -250,13 +254,17 @@ fn name<'a>(
 
 impl IntoResponse for Svg {
     fn into_response(self) -> Response {
-        Response::builder()
+        let mut response = Response::builder()
             .header(header::CONTENT_TYPE, "image/svg+xml")
             .header(
                 header::CONTENT_SECURITY_POLICY,
                 "default-src 'none'; style-src 'unsafe-inline'; sandbox",
             )
-            .body(self.0)
+            .header(header::CACHE_CONTROL, CACHING)
+            .header(header::VARY, "Authorization")
+            .body(self.0);
+        response.set_data(IsCacheable);
+        response
     }
 }
 

@@ -66,9 +66,10 @@ pub struct Edge {
     pub cut: CancellationToken,
 }
 
-/// Marks a response without private data, such as a page of the documentation, which caches may keep.
+/// Marks a response whose `Cache-Control` says how it may be cached: one without private data, such as a page of the
+/// documentation, or a picture that a browser may show again.
 #[derive(Clone, Copy)]
-pub struct IsPublic;
+pub struct IsCacheable;
 
 /// Operation that a request ran with the template of its path, for the metrics and traces.
 #[derive(Clone, Default)]
@@ -148,7 +149,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             // HTTP/2 clients take a body in the response to HEAD for a broken stream.
             response.set_body(());
         }
-        let is_public = response.data::<IsPublic>().is_some();
+        let is_cacheable = response.data::<IsCacheable>().is_some();
         let headers = response.headers_mut();
         self.edge.cross_origin.mark(page, headers);
         headers.insert(request_id::HEADER, id.0);
@@ -156,7 +157,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        if !is_public {
+        if !is_cacheable {
             // Any response may hold private data or a secret, as the one to a log-in does, so no cache may keep
             // it.
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

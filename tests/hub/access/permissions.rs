@@ -77,7 +77,7 @@ fn with(ids: &Value, resource: &str, id: &Value) -> Value {
 async fn row(
     hub: &Hub,
     ids: &Value,
-    callers: &[(&str, String)],
+    callers: &[(String, String)],
     method: Method,
     path: &str,
     operation: &Value,
@@ -86,7 +86,7 @@ async fn row(
     let mut outcomes = Vec::new();
     for (name, token) in callers {
         restore(hub, id).await;
-        let token = match (id, *name) {
+        let token = match (id, name.as_str()) {
             // A session of its own, because the operation ends it.
             ("delete_token", "editor" | "viewer" | "other") => hub.log_in(name, PASSWORD).await,
             ("delete_token", "admin") => hub.log_in("adm", PASSWORD).await,
@@ -115,7 +115,7 @@ async fn row(
             status => panic!("{id} as {name}: {status} {}", answer.text),
         };
         // A request that is refused before the resource is looked for shows nothing about tenants.
-        let is_shown = outcome != "yes" || *name != "other" || !leads_to_one;
+        let is_shown = outcome != "yes" || name != "other" || !leads_to_one;
         assert!(is_shown, "{id} as another tenant: {}", answer.text);
         outcomes.push(outcome);
     }
@@ -210,7 +210,15 @@ pub fn body(operation: &str) -> Value {
     }
 }
 
+/// Makes one of everything, and another tenant.
 pub async fn provision(hub: &Hub) -> Value {
+    let mut ids = provision_tenant(hub).await;
+    ids["tenants"] = hub.tenant("other").await["id"].clone();
+    ids
+}
+
+/// Makes one of everything in the caller's tenant, and returns the ids.
+pub async fn provision_tenant(hub: &Hub) -> Value {
     let connection = hub.connect("tts").await;
     hub.push("a/b", "1", "function decode() { return {} }")
         .await;
@@ -267,38 +275,41 @@ pub async fn provision(hub: &Hub) -> Value {
         "integrations": integration,
         "users": hub.user("viewer", "viewer").await["id"],
         "api-keys": key["id"],
-        "tenants": hub.tenant("other").await["id"],
     })
 }
 
 /// The columns of the matrix.
-async fn callers(hub: &Hub) -> Vec<(&'static str, String)> {
+async fn callers(hub: &Hub) -> Vec<(String, String)> {
     hub.user("editor", "editor").await;
     // Its name must not be the first administrator's.
     let body = json!({"username": "adm", "password": PASSWORD, "role": "admin"});
     hub.post("users", &body).await.created();
-    vec![
+    let users = [
         ("nobody", "nonsense".to_owned()),
+        ("ingest", hub.connect("another").await.key),
         ("viewer", hub.log_in("viewer", PASSWORD).await),
         ("editor", hub.log_in("editor", PASSWORD).await),
         ("admin", hub.log_in("adm", PASSWORD).await),
         ("operator", hub.token.clone()),
-        ("read", hub.api_key("reads", &["read"]).await),
-        ("write", hub.api_key("writes", &["write"]).await),
-        (
-            "devices:write",
-            hub.api_key("devices", &["devices:write"]).await,
-        ),
         ("other", hub.log_in("other", PASSWORD).await),
-    ]
+    ];
+    let mut callers: Vec<_> = users.map(|(name, token)| (name.to_owned(), token)).into();
+    let scopes = document()["components"]["schemas"]["KeyScope"]["enum"].clone();
+    for scope in scopes.as_array().unwrap() {
+        let scope = text(scope);
+        let key = hub.api_key(&scope.replace(':', " "), &[scope]).await;
+        callers.push((scope.to_owned(), key));
+    }
+    callers
 }
 
-fn table(callers: &[(&str, String)], rows: &[(String, Vec<String>)]) -> String {
+fn table(callers: &[(String, String)], rows: &[(String, Vec<String>)]) -> String {
     let mut text = "\
 # What each operation answers to each kind of caller: yes (it runs), or the status that refuses.
-# viewer, editor and admin are users of one tenant by their role; operator also manages the
-# installation; read, write and devices:write are API keys by their scope; other is the
-# administrator of another tenant, asking for the first one's resources.
+# nobody has a token that the hub has not issued, and ingest the ingest key of another network
+# connection. viewer, editor and admin are users of one tenant by their role; operator also manages
+# the installation; other is the administrator of another tenant, asking for the first one's
+# resources. The other columns are API keys by their scope.
 
 "
     .to_owned();
@@ -310,7 +321,7 @@ fn table(callers: &[(&str, String)], rows: &[(String, Vec<String>)]) -> String {
         text.push_str(row.trim_end());
         text.push('\n');
     };
-    let names: Vec<&str> = callers.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = callers.iter().map(|(name, _)| name.as_str()).collect();
     line("operation", &names);
     for (operation, outcomes) in rows {
         let outcomes: Vec<&str> = outcomes.iter().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! Another tenant's things are not there.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     database::{Database, on_both_databases},
@@ -13,9 +13,10 @@ async fn another_tenants_things_are_not_there(database: Database) {
     let mut hub = Hub::start(database).await;
     hub.tenant("other").await;
     let connection = hub.connect("tts").await;
-    hub.push("a/b", "1", "function decode() { return {} }")
+    hub.push("a/b", "1", "function decode() { return { n: 1 } }")
         .await;
-    hub.device("d", &connection, "AA00000000000001", json!({}))
+    let driver = json!({"driver": "a/b:1"});
+    hub.device("d", &connection, "AA00000000000001", driver)
         .await;
     let table = json!({"name": "t", "selector": ""});
     let table_id = hub.post("data-tables", &table).await.created()["id"].clone();
@@ -93,5 +94,13 @@ async fn another_tenants_things_are_not_there(database: Database) {
     }
     hub.uplink(&connection, "AA00000000000001").await;
     let rows = hub.list(&format!("{}/rows", paths[3])).await;
-    assert!(rows.iter().all(|row| row["device_id"] == "d"), "{rows:?}");
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0]["device_id"], "d");
+    hub.token = hub.log_in("other", PASSWORD).await;
+    let others = hub.list("data-tables").await;
+    assert_eq!(others.len(), 1, "{others:?}");
+    let rows = hub
+        .list(&format!("data-tables/{}/rows", others[0]["id"]))
+        .await;
+    assert_eq!(rows, Vec::<Value>::new(), "the device of another tenant");
 }

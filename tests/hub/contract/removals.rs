@@ -7,9 +7,10 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
+    access::permissions::provision_tenant,
     eventually, eventually_within,
     support::{
-        database::{Database, on_both_databases, on_postgres, query_text},
+        database::{Database, on_both_databases, on_postgres, query_text, query_texts},
         rows::{count, fill},
         server::{Connection, Hub, PASSWORD, things_stack},
     },
@@ -163,20 +164,65 @@ async fn a_connection_leaves_devices_their_events(database: Database) {
     assert_eq!(hub.list("devices/d/events").await, events);
 }
 
+/// Tables of which the tenant has rows before it is deleted.
+const FILLED: [&str; 14] = [
+    "api_keys",
+    "audit_log",
+    "data_table_fills",
+    "data_table_rows",
+    "data_tables",
+    "deliveries",
+    "delivery_replays",
+    "device_imports",
+    "devices",
+    "downlinks",
+    "drivers",
+    "network_connections",
+    "uplinks",
+    "users",
+];
+
+/// Returns the tables of the database whose rows belong to tenants.
+async fn tables_of_tenants(hub: &Hub) -> Vec<String> {
+    let query = match &hub.database {
+        Database::Sqlite => {
+            "SELECT tables.name AS name FROM sqlite_master AS tables \
+             JOIN pragma_table_info(tables.name) AS columns \
+             WHERE tables.type = 'table' AND columns.name = 'tenant_id'"
+        }
+        Database::Postgres(_) => {
+            "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.columns \
+             WHERE table_schema = current_schema() AND column_name = 'tenant_id'"
+        }
+    };
+    query_texts(&hub.database_url(), query, "name").await
+}
+
 async fn a_tenant_is_shut_at_once_and_goes_with_all_it_has(database: Database) {
     let mut hub = Hub::start(database).await;
     let tenant = hub.tenant("other").await["id"].clone();
     let own = std::mem::take(&mut hub.token);
     hub.token = hub.log_in("other", PASSWORD).await;
-    let connection = hub.connect("tts").await;
-    hub.device("d", &connection, EUI, json!({})).await;
-    hub.integration("i", "", "https://nowhere.invalid/").await;
-    let table = json!({"name": "t", "selector": ""});
-    hub.post("data-tables", &table).await.created();
-    let key = json!({"name": "k", "scopes": ["read"]});
+    provision_tenant(&hub).await;
+    let connection = hub.connect("another").await;
+    hub.push("a/c", "1", "function decode() { return { n: 1 } }")
+        .await;
+    hub.device("e", &connection, EUI, json!({"driver": "a/c:1"}))
+        .await;
+    let key = json!({"name": "another", "scopes": ["read"]});
     let key = hub.post("api-keys", &key).await.created()["key"].clone();
     hub.uplink(&connection, EUI).await;
     let its = std::mem::replace(&mut hub.token, own);
+    let tables = tables_of_tenants(&hub).await;
+    let mut filled = BTreeSet::new();
+    for table in &tables {
+        if count(&hub, &format!("{table} WHERE tenant_id = {tenant}")).await > 0 {
+            filled.insert(table.as_str());
+        }
+    }
+    for table in FILLED {
+        assert!(filled.contains(table), "{table} is empty: {filled:?}");
+    }
     hub.delete(&format!("tenants/{tenant}")).await.ok();
 
     for token in [its.as_str(), key.as_str().unwrap()] {
@@ -192,21 +238,16 @@ async fn a_tenant_is_shut_at_once_and_goes_with_all_it_has(database: Database) {
     assert_eq!(names.len(), 1, "{names:?}");
     let again = hub.tenant("other").await["id"].clone();
     assert_ne!(again, tenant);
-    for table in [
-        "devices",
-        "uplinks",
-        "deliveries",
-        "data_table_rows",
-        "events",
-        "users",
-        "api_keys",
-    ] {
+    for table in tables.iter().filter(|table| *table != "audit_log") {
         let what = format!("{table} WHERE tenant_id = {tenant}");
-        eventually("what the tenant had is gone", async || {
+        eventually(&format!("{table} has nothing of the tenant"), async || {
             (count(&hub, &what).await == 0).then_some(())
         })
         .await;
     }
+    // Who changed what can still be found out.
+    let audited = count(&hub, &format!("audit_log WHERE tenant_id = {tenant}")).await;
+    assert!(audited > 10, "{audited}");
     eventually("the tenant itself is gone", async || {
         let what = format!("tenants WHERE id = {tenant}");
         (count(&hub, &what).await == 0).then_some(())

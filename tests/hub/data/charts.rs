@@ -24,7 +24,7 @@ async fn table(hub: &Hub, columns: Value) -> Value {
 }
 
 /// Adds a row for each minute, with this number in place of `n.i`.
-async fn minutes(hub: &Hub, many: u32, table: &Value, device: &str, number: &str, from_s: u64) {
+pub async fn minutes(hub: &Hub, many: u32, table: &Value, device: &str, number: &str, from_s: u64) {
     let (at, data) = match &hub.database {
         Database::Sqlite => (
             format!("strftime('%Y-%m-%dT%H:%M:%S+00:00', {from_s} + n.i * 60, 'unixepoch')"),
@@ -60,7 +60,7 @@ fn lines(svg: &str) -> Vec<Vec<(f64, f64)>> {
         .collect()
 }
 
-fn picture(answer: Answer) -> String {
+pub fn picture(answer: Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.headers["content-type"], "image/svg+xml");
     let policy = answer.headers["content-security-policy"].to_str().unwrap();
@@ -69,6 +69,8 @@ fn picture(answer: Answer) -> String {
         "{policy}"
     );
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    assert_eq!(answer.headers["cache-control"], "private, max-age=30");
+    assert_eq!(answer.headers["vary"], "Authorization");
     let document = Document::parse(&answer.text).unwrap();
     for node in document.descendants().filter(|node| node.is_element()) {
         let name = node.tag_name().name();

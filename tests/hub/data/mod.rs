@@ -9,6 +9,7 @@ pub mod fills;
 mod grafana;
 mod latest;
 mod measurements;
+mod pictures;
 mod retention;
 mod row_exports;
 mod row_imports;

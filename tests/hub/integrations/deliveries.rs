@@ -7,6 +7,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
+        rows::{id, time},
         server::{EUI, Hub},
         sink::{Cue, Sink},
     },
@@ -18,6 +19,7 @@ on_both_databases!(
     an_endpoint_that_hangs_delays_no_other,
     private_addresses_are_refused,
     a_switched_off_integration_waits,
+    settled_deliveries_are_kept_for_their_periods,
 );
 
 /// Settings of a hub that tries again at once.
@@ -142,4 +144,71 @@ async fn a_switched_off_integration_waits(database: Database) {
     let uplink = hub.uplink(&connection, EUI).await;
     assert_eq!(delivery(&hub, id, "delivered").await["uplink_id"], uplink);
     assert_eq!(sink.received().len(), 1);
+}
+
+/// Ages of settled deliveries in days, each with whether it is kept: delivered ones are kept for 7 days, dead ones for
+/// 30.
+const DELIVERED: [(i64, bool); 3] = [(8, false), (6, true), (1, true)];
+const DEAD: [(i64, bool); 3] = [(31, false), (29, true), (8, true)];
+
+async fn settled_deliveries_are_kept_for_their_periods(database: Database) {
+    let (mut hub, connection) = Hub::with_device(database, &TO_HERE).await;
+    let (willing, broken) = (
+        Sink::willing().await,
+        Sink::start(&[], Cue::Status(500)).await,
+    );
+    let delivered = hub.integration("willing", "", &willing.url).await;
+    let dead = hub.integration("broken", "", &broken.url).await;
+    for _ in 0..3 {
+        hub.uplink(&connection, EUI).await;
+    }
+    let path = |integration: i64| format!("integrations/{integration}/deliveries");
+    let mut kept = Vec::new();
+    for (integration, state, ages) in [(delivered, "delivered", DELIVERED), (dead, "dead", DEAD)] {
+        let settled = format!("{}?state={state}", path(integration));
+        let found = eventually("all are settled", async || {
+            let found = hub.list(&settled).await;
+            (found.len() == ages.len()).then_some(found)
+        })
+        .await;
+        let numbers = (0..).zip(found.iter().zip(ages));
+        for (number, (delivery, (days, is_kept))) in numbers {
+            let old = delivery["id"].as_str().unwrap();
+            let old = match &hub.database {
+                Database::Sqlite => format!("x'{}'", old.replace('-', "")),
+                Database::Postgres(_) => format!("'{old}'"),
+            };
+            hub.sql(&format!(
+                "DELETE FROM delivery_attempts WHERE delivery_id = {old}"
+            ))
+            .await;
+            let (new, at) = (id(&hub, days, number), time(days));
+            hub.sql(&format!(
+                "UPDATE deliveries SET id = {new}, created_at = {at}, updated_at = {at} WHERE id = {old}"
+            ))
+            .await;
+            if is_kept {
+                kept.push((integration, time(days)[1..11].to_owned()));
+            }
+        }
+    }
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again_with(&TO_HERE).await;
+    let left = async |integration: i64| {
+        let found = hub.list(&path(integration)).await;
+        let days = found
+            .iter()
+            .map(|one| one["created_at"].as_str().unwrap()[..10].to_owned());
+        days.map(|day| (integration, day)).collect::<Vec<_>>()
+    };
+    // The hub looks for dead ones first.
+    eventually("an old delivered one is gone", async || {
+        (left(delivered).await.len() < DELIVERED.len()).then_some(())
+    })
+    .await;
+    let mut found = left(delivered).await;
+    found.extend(left(dead).await);
+    found.sort();
+    kept.sort();
+    assert_eq!(found, kept);
 }

@@ -136,11 +136,28 @@ async fn what_nobody_follows_is_given_up_beyond_the_bound(database: Database) {
     let (hub, connection, made) = hub(database, &["--stream-backlog-max", "1"]).await;
     hub.uplink(&connection, "AA00000000000001").await;
     hub.uplink(&connection, "AA00000000000001").await;
-    // The lane looks when it begins: a change of the integration makes it begin again.
+    hub.uplink(&connection, "AA00000000000001").await;
     let path = made["target"]["url"].as_str().unwrap();
     let stream = path.trim_start_matches("/api/v3/");
-    let waiting = hub.get(stream).await.ok()["waiting"].as_u64().unwrap();
-    assert!(waiting >= 1, "{waiting}");
+    let integration = format!("integrations/{}", made["id"]);
+    // The lane looks when it begins: a change of the integration makes it begin again.
+    let changed = json!({"name": "live", "selector": "", "description": "changed",
+        "target": {"type": "websocket"}});
+    hub.put(&integration, &changed).await.ok();
+    eventually("the older ones are given up", async || {
+        (count(&hub, &made["id"], "dead").await == 2).then_some(())
+    })
+    .await;
+    assert_eq!(hub.get(stream).await.ok()["waiting"], 1);
+    let deliveries = hub.list(&format!("{integration}/deliveries")).await;
+    let newest = deliveries.iter().find(|one| one["state"] == "pending");
+    let created = |one: &Value| one["created_at"].as_str().unwrap().to_owned();
+    let last = deliveries.iter().map(created).max();
+    assert_eq!(
+        newest.map(created),
+        last,
+        "the newest is kept: {deliveries:?}"
+    );
     let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
     next(&mut socket).await;
 }

@@ -215,6 +215,77 @@ mod tests {
         }
     }
 
+    /// The networks that the documentation lists.
+    fn documented() -> Vec<IpNet> {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/integrations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (_, table) = page.split_once("## Refused networks").unwrap();
+        let cells = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        let networks = cells.map(|cell| cell.split_once('`').unwrap().0.parse().unwrap());
+        networks.collect()
+    }
+
+    fn neighbours(network: &IpNet) -> [Option<IpAddr>; 2] {
+        match network {
+            IpNet::V4(network) => {
+                let (first, last) = (u32::from(network.network()), u32::from(network.broadcast()));
+                [first.checked_sub(1), last.checked_add(1)]
+                    .map(|it| Some(Ipv4Addr::from(it?).into()))
+            }
+            IpNet::V6(network) => {
+                let (first, last) = (
+                    u128::from(network.network()),
+                    u128::from(network.broadcast()),
+                );
+                [first.checked_sub(1), last.checked_add(1)]
+                    .map(|it| Some(Ipv6Addr::from(it?).into()))
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_the_documented_networks_are_refused() {
+        let guard = Guard::new(Vec::new());
+        let documented = documented();
+        assert_eq!(documented.len(), SPECIAL_V4.len() + SPECIAL_V6.len());
+        let unicast: Ipv6Net = "2000::/3".parse().unwrap();
+        let is_refused = |address: IpAddr| {
+            let is_outside = matches!(address, IpAddr::V6(address) if !unicast.contains(&address));
+            is_outside || documented.iter().any(|network| network.contains(&address))
+        };
+        for network in &documented {
+            for address in [network.network(), network.broadcast()] {
+                assert!(guard.check(address).is_err(), "{address} of {network}");
+                if let IpAddr::V4(address) = address {
+                    let mapped = IpAddr::V6(address.to_ipv6_mapped());
+                    assert!(guard.check(mapped).is_err(), "{mapped} of {network}");
+                }
+            }
+            for address in neighbours(network).into_iter().flatten() {
+                let outcome = guard.check(address);
+                assert_eq!(
+                    outcome.is_err(),
+                    is_refused(address),
+                    "{address}: {outcome:?}"
+                );
+            }
+            let allows_it = Guard::new(vec![*network]);
+            assert_eq!(allows_it.check(network.network()), Ok(()), "{network}");
+            assert_eq!(allows_it.check(network.broadcast()), Ok(()), "{network}");
+        }
+        for address in [
+            "1fff:ffff::1",
+            "4000::",
+            "::",
+            "::1",
+            "fc00::1",
+            "fe80::1",
+            "ff02::1",
+        ] {
+            assert!(guard.check(address.parse().unwrap()).is_err(), "{address}");
+        }
+    }
+
     #[test]
     fn hosts_are_checked_without_a_look_up() {
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);

@@ -60,9 +60,14 @@ impl Asset {
         Self::new(name, "text/css; charset=utf-8", text)
     }
 
-    /// Returns an image.
+    /// Returns a picture of pixels.
     pub fn png(name: &'static str, image: &'static [u8]) -> Self {
         Self::new(name, "image/png", image)
+    }
+
+    /// Returns a drawing.
+    pub fn svg(name: &'static str, drawing: &'static str) -> Self {
+        Self::new(name, "image/svg+xml", drawing)
     }
 
     fn new(name: &'static str, content_type: &'static str, content: impl Into<Bytes>) -> Self {

@@ -12,7 +12,7 @@ use poem::{
     http::{HeaderValue, header},
 };
 
-use crate::api::http::{compression::takes_gzip, edge::IsPublic};
+use crate::api::http::{compression::takes_gzip, edge::IsCacheable};
 
 /// Files of fewer bytes are not compressed, because they fit into one packet.
 const COMPRESSED_MIN: usize = 1024;
@@ -96,7 +96,7 @@ impl File {
             let policy = HeaderValue::from_static(policy);
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
-        response.set_data(IsPublic);
+        response.set_data(IsCacheable);
         response
     }
 }

@@ -19,15 +19,15 @@ use super::{
 /// Path of the list of chapters, without the slash at its end.
 pub const PATH: &str = "/docs/guide";
 
-/// The images in `docs/` that chapters show.
-const IMAGES: &[(&str, &[u8])] = &[(
-    "images/log-in.png",
-    include_bytes!("../../../../../docs/images/log-in.png"),
-)];
-
-/// Returns the images.
+/// Returns the images in `docs/` that chapters show.
 pub fn images() -> impl Iterator<Item = Asset> {
-    IMAGES.iter().map(|(name, image)| Asset::png(name, image))
+    let log_in = include_bytes!("../../../../../docs/images/log-in.png");
+    let chart = include_str!("../../../../../docs/images/chart.svg");
+    [
+        Asset::png("images/log-in.png", log_in),
+        Asset::svg("images/chart.svg", chart),
+    ]
+    .into_iter()
 }
 
 /// Returns the pages by path.
