@@ -22,7 +22,7 @@ use crate::{
     store::{
         Store,
         data::rollups::last_end_s,
-        rollups::{Hour, RolledTable},
+        rollups::{RolledTable, hours::Hour},
     },
 };
 

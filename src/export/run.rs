@@ -13,7 +13,10 @@ use crate::{
     secret::Vault,
     store::{
         Scope,
-        data::runs::{self, Run, State, Work},
+        data::{
+            run::{Run, State},
+            runs::{self, Work},
+        },
     },
 };
 

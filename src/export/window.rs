@@ -24,7 +24,7 @@ use crate::{
         Scope,
         data::{
             self, DataTable, Row, recorded,
-            runs::Run,
+            run::Run,
             scheduled::{FileForm, FileFormat, ScheduledExport},
         },
     },

@@ -22,8 +22,8 @@ use crate::{
     hub::Hub,
     id::{DataTableId, ExportId},
     store::data::{
-        runs::{self, Cause, Run, State},
-        scheduled,
+        run::{Cause, Run, State},
+        runs, scheduled,
     },
 };
 

@@ -23,7 +23,8 @@ use crate::{
         core::listing::Span,
         data::{
             numbers::Extent,
-            rollups::{self, HOUR_S, Rolled},
+            rollups::{self, Rolled},
+            row_hours::HOUR_S,
         },
     },
 };

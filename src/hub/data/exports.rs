@@ -15,7 +15,8 @@ use crate::{
     store::{
         Scope,
         data::{
-            runs::{self, Run},
+            run::Run,
+            runs,
             scheduled::{self, FileFormat, NewExport, ScheduledExport},
         },
     },

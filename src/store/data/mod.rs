@@ -11,6 +11,8 @@ pub mod number;
 pub mod numbers;
 pub mod recorded;
 pub mod rollups;
+pub mod row_hours;
+pub mod run;
 pub mod runs;
 pub mod scheduled;
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, DbErr, QueryFilter, QueryOrder, QueryResult, QuerySelect,
-    QueryTrait, Value,
+    ColumnTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
+    Value,
     sea_query::{Expr, SelectStatement},
 };
 
@@ -16,8 +16,9 @@ use super::{
     number::NumberPath,
     numbers::{
         self, BaseBucket, Edge, Extent, Grouping, Matching, Source, Sums, device_expression, run,
-        selected, unsigned,
+        unsigned,
     },
+    row_hours::{CHANGED_AT_ONCE, HOUR_S, at, changed_rows, changed_sums, merged},
 };
 use crate::{
     clock::Time,
@@ -26,20 +27,15 @@ use crate::{
     store::{
         core::{listing::Span, scope::Scope},
         devices::selecting,
-        entities::{data_table_row, device, rollup_column, rollup_hour, rollup_mark},
+        entities::{device, rollup_column, rollup_hour, rollup_mark},
     },
 };
 
-/// Length of the rolled up buckets in seconds.
-pub const HOUR_S: i64 = 3600;
 /// Time after the end of an hour until it is rolled up, in seconds. The triggers mark rows that are recorded more than
 /// half of this time after their hour, so no transaction that lasts less can add an unmarked row to a rolled up hour.
 pub const DELAY_S: i64 = 600;
 /// Maximum number of changed hours of devices that one request reads from rows.
 const CHANGED_MAX: u64 = 2000;
-/// Number of changed periods that one statement reads.
-const CHANGED_AT_ONCE: usize = 100;
-
 /// Hours of a data table that a request reads from rollups.
 #[derive(Debug, Clone)]
 pub struct Rolled {
@@ -54,17 +50,6 @@ pub struct Rolled {
     until_s: i64,
     /// Hours of devices that are read from rows.
     changed: Vec<(String, i64)>,
-}
-
-/// A device, and a period of whole hours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
-    /// Identifier of the device.
-    pub device: String,
-    /// Start of the period, in seconds since 1970.
-    pub from_s: i64,
-    /// End of the period.
-    pub to_s: i64,
 }
 
 /// Returns the end of the hours that may be rolled up at this time.
@@ -148,10 +133,6 @@ async fn state(scope: &Scope, table: DataTableId) -> Result<Option<(i64, BTreeMa
 fn ceil_hour(time: Time) -> i64 {
     let is_whole = time.timestamp_subsec_nanos() == 0 && time.timestamp() % HOUR_S == 0;
     floor_hour(time.timestamp()) + if is_whole { 0 } else { HOUR_S }
-}
-
-fn at(time_s: i64) -> Time {
-    Time::from_timestamp(time_s, 0).unwrap_or_default()
 }
 
 impl Rolled {
@@ -372,98 +353,6 @@ impl Rolled {
     }
 }
 
-/// Returns the sums of the rows in these periods; without a path, of a 0 for each row.
-pub(in crate::store) async fn changed_sums(
-    scope: &Scope,
-    matching: &Matching,
-    changed: &[Changed],
-    path: Option<&NumberPath>,
-    grouping: Grouping,
-) -> Result<Vec<BaseBucket>> {
-    let mut sums = Vec::new();
-    for part in changed.chunks(CHANGED_AT_ONCE) {
-        let rows = changed_rows(scope, matching, part);
-        let device = device_expression(matching, grouping.by_device);
-        let number = number(scope, path);
-        sums.extend(
-            numbers::sums_of(scope, rows, device, number, grouping, u64::from(u32::MAX)).await?,
-        );
-    }
-    Ok(sums)
-}
-
-/// Returns the sums of all rows in a period by device and hour; without a path, of a 0 for each row.
-pub(in crate::store) async fn hourly(
-    scope: &Scope,
-    table: DataTableId,
-    span: Span,
-    path: Option<&NumberPath>,
-) -> Result<Vec<BaseBucket>> {
-    let matching = all_of(table);
-    let rows = selected(scope, &matching, span);
-    let device = device_expression(&matching, true);
-    let number = number(scope, path);
-    numbers::sums_of(scope, rows, device, number, HOURLY, u64::from(u32::MAX)).await
-}
-
-/// Form of the sums that are rolled up.
-pub(in crate::store) const HOURLY: Grouping = Grouping {
-    base_s: HOUR_S,
-    by_device: true,
-    with_edges: true,
-    with_spread: true,
-};
-
-/// Returns the condition of all rows of a data table.
-pub(in crate::store) fn all_of(table: DataTableId) -> Matching {
-    Matching {
-        source: Source::Rows(table),
-        devices: Vec::new(),
-        selector: None,
-        span: Span::default(),
-    }
-}
-
-fn number(scope: &Scope, path: Option<&NumberPath>) -> Expr {
-    match path {
-        Some(path) => path.number(numbers::backend(scope)),
-        None => Expr::cust("CAST(0 AS float8)"),
-    }
-}
-
-/// Returns the query for the rows in these periods, without columns.
-fn changed_rows(scope: &Scope, matching: &Matching, changed: &[Changed]) -> SelectStatement {
-    use data_table_row::Column;
-    let any = changed.iter().fold(Condition::any(), |any, one| {
-        let span = Span {
-            from: Some(at(one.from_s)),
-            to: Some(at(one.to_s)),
-        };
-        let of_device = Column::DeviceId.eq(&one.device);
-        any.add(Condition::all().add(of_device).add(span.of(Column::Ts)))
-    });
-    let mut rows = selected(scope, matching, Span::default());
-    rows.cond_where(any).to_owned()
-}
-
-/// Returns the hours of devices as periods; sorts them by device and time.
-pub(in crate::store) fn merged(mut hours: Vec<(String, i64)>) -> Vec<Changed> {
-    hours.sort_unstable();
-    hours.dedup();
-    let mut periods: Vec<Changed> = Vec::new();
-    for (device, hour_s) in hours {
-        match periods.last_mut() {
-            Some(last) if last.device == device && last.to_s == hour_s => last.to_s += HOUR_S,
-            _ => periods.push(Changed {
-                device,
-                from_s: hour_s,
-                to_s: hour_s + HOUR_S,
-            }),
-        }
-    }
-    periods
-}
-
 /// Returns the statement for the sums of hours. The mean and the squares are put together as those of rows are.
 fn sums_sql(hours: &str, grouping: Grouping, limit: u64) -> String {
     let (ranks, edges) = match grouping.with_edges {
@@ -519,24 +408,6 @@ fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbEr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hours_next_to_each_other_are_one_period() {
-        let hour = |device: &str, hour: i64| (device.to_owned(), hour * HOUR_S);
-        let hours = vec![
-            hour("b", 2),
-            hour("a", 3),
-            hour("a", 2),
-            hour("a", 3),
-            hour("a", 5),
-        ];
-        let periods = merged(hours);
-        let periods: Vec<_> = periods
-            .iter()
-            .map(|one| (one.device.as_str(), one.from_s / HOUR_S, one.to_s / HOUR_S))
-            .collect();
-        assert_eq!(periods, [("a", 2, 4), ("a", 5, 6), ("b", 2, 3)]);
-    }
 
     #[test]
     fn what_is_not_a_whole_hour_is_read_from_rows() {

@@ -114,7 +114,7 @@ pub(super) async fn clear_rollups(stretch: &mut Stretch<'_>, owner: i64) -> Resu
         if stretch.left == 0 {
             break;
         }
-        let rows = rollups::clear_hours(stretch.transaction, column, stretch.left).await?;
+        let rows = rollups::hours::clear_hours(stretch.transaction, column, stretch.left).await?;
         stretch.left = stretch.left.saturating_sub(rows);
         stretch.cleared += rows;
     }

@@ -10,14 +10,18 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Query},
 };
 
-use super::{Hour, RolledTable, hours, insert, is_at};
+use super::{
+    RolledTable,
+    hours::{Hour, hours, insert},
+    is_at,
+};
 use crate::{
     error::Result,
     store::{
         core::{
             clearing::Cleared, gather::padded, handle::Store, transaction::DatabaseTransaction,
         },
-        data::rollups::{self, HOURLY},
+        data::row_hours::{self, HOURLY},
         entities::{data_table_rollup, rollup_hour, rollup_mark},
     },
 };
@@ -86,12 +90,12 @@ impl Store {
             .filter(|mark| mark.hour_s < until_s)
             .map(|mark| (mark.device, mark.hour_s))
             .collect();
-        let changed = rollups::merged(marked.iter().cloned().collect());
-        let (scope, matching) = (self.scope(table.tenant), rollups::all_of(table.id));
+        let changed = row_hours::merged(marked.iter().cloned().collect());
+        let (scope, matching) = (self.scope(table.tenant), row_hours::all_of(table.id));
         let mut rows = Vec::new();
         for column in &table.columns {
             let path = column.path.as_ref();
-            let sums = rollups::changed_sums(&scope, &matching, &changed, path, HOURLY).await?;
+            let sums = row_hours::changed_sums(&scope, &matching, &changed, path, HOURLY).await?;
             rows.extend(hours(table, column, sums)?);
         }
         let transaction = self.begin([]).await?;

@@ -1,0 +1,254 @@
+//! Hours of data tables: found, summed, written, and deleted with their columns.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
+use uuid::Uuid;
+
+use super::{RolledColumn, RolledTable, is_at};
+use crate::{
+    clock::Time,
+    error::{Error, Result},
+    store::{
+        core::{
+            bulk, clearing::Cleared, handle::Store, listing::Span, transaction::DatabaseTransaction,
+        },
+        data::{
+            numbers::{BaseBucket, Edge},
+            rollups::floor_hour,
+            row_hours::{self, HOUR_S},
+        },
+        entities::{data_table_rollup, data_table_row, rollup_column, rollup_hour},
+    },
+};
+
+/// Sums of a column and a device in an hour, to be written.
+#[derive(Debug, Clone)]
+pub struct Hour(rollup_hour::ActiveModel);
+
+impl Store {
+    /// Returns the start of the hour of the first row from this time on.
+    pub async fn first_hour(
+        &self,
+        table: &RolledTable,
+        from_s: Option<i64>,
+    ) -> Result<Option<i64>> {
+        let hour = self.row_hour(table, from_s, 0).await?;
+        Ok(hour)
+    }
+
+    /// Returns the end of the hours from this one on that have about so many rows, and at least one hour.
+    pub async fn chunk_end(
+        &self,
+        table: &RolledTable,
+        from_s: i64,
+        rows: u64,
+    ) -> Result<Option<i64>> {
+        let hour = self.row_hour(table, Some(from_s), rows).await?;
+        Ok(hour.map(|hour| Ord::max(hour, from_s + HOUR_S)))
+    }
+
+    async fn row_hour(
+        &self,
+        table: &RolledTable,
+        from_s: Option<i64>,
+        skipped: u64,
+    ) -> Result<Option<i64>> {
+        use data_table_row::{Column, Entity};
+        let span = Span {
+            from: from_s.and_then(|from_s| Time::from_timestamp(from_s, 0)),
+            to: None,
+        };
+        let found: Option<Time> = Entity::find()
+            .filter(Column::DataTableId.eq(table.id.0))
+            .filter(span.of(Column::Ts))
+            .order_by_asc(Column::Ts)
+            .order_by_asc(Column::Id)
+            .offset(skipped)
+            .limit(1)
+            .select_only()
+            .column(Column::Ts)
+            .into_tuple()
+            .one(&self.inner.reader)
+            .await?;
+        Ok(found.map(|time| floor_hour(time.timestamp())))
+    }
+
+    /// Returns the sums of a column in these hours.
+    pub async fn sum_hours(
+        &self,
+        table: &RolledTable,
+        column: &RolledColumn,
+        from_s: i64,
+        to_s: i64,
+    ) -> Result<Vec<Hour>> {
+        let span = Span {
+            from: Time::from_timestamp(from_s, 0),
+            to: Time::from_timestamp(to_s, 0),
+        };
+        let scope = self.scope(table.tenant);
+        let sums = row_hours::hourly(&scope, table.id, span, column.path.as_ref()).await?;
+        hours(table, column, sums)
+    }
+
+    /// Deletes the hours that an interrupted attempt has written beyond the end.
+    pub async fn clear_unfinished(&self, table: &RolledTable, until_s: i64) -> Result<()> {
+        use rollup_hour::{Column, Entity};
+        let ids = table.columns.iter().map(|column| column.id);
+        let beyond = Column::ColumnId.is_in(ids).and(Column::HourS.gte(until_s));
+        let found = Entity::find()
+            .filter(beyond.clone())
+            .one(&self.inner.reader)
+            .await?;
+        if found.is_some() {
+            let deletion = Entity::delete_many().filter(beyond);
+            deletion.exec(&self.inner.writer).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes hours beyond the end at `until_s`, and moves it to `to_s` if these are the last ones. Returns the duration
+    /// of the transaction before its COMMIT; `None` if another hub has moved the end.
+    pub async fn write_hours(
+        &self,
+        table: &RolledTable,
+        until_s: i64,
+        hours: Vec<Hour>,
+        to_s: Option<i64>,
+    ) -> Result<Option<Duration>> {
+        let transaction = self.begin([]).await?;
+        let begun = Instant::now();
+        let written = write(&transaction, table, until_s, hours, to_s).await;
+        let held = begun.elapsed();
+        let is_written = transaction.finish(written).await?;
+        Ok(is_written.then_some(held))
+    }
+
+    /// Deletes a chunk of the hours of dropped columns.
+    pub async fn clear_dropped_rollups(&self, limit: u64) -> Result<Cleared> {
+        use rollup_column::{Column, Entity};
+        let dropped = Entity::find()
+            .filter(Column::IsDropped.eq(true))
+            .order_by_asc(Column::Id)
+            .one(&self.inner.reader)
+            .await?;
+        let Some(column) = dropped.map(|column| column.id) else {
+            return Ok(Cleared::NONE);
+        };
+        let transaction = self.begin([]).await?;
+        let begun = Instant::now();
+        let cleared = async {
+            let rows = clear_hours(&transaction, column, limit).await?;
+            if rows == 0 {
+                Entity::delete_by_id(column).exec(&transaction).await?;
+            }
+            Ok::<_, DbErr>(rows)
+        };
+        let cleared = cleared.await;
+        let held = begun.elapsed();
+        Ok(Cleared {
+            is_more: true,
+            rows: transaction.finish(cleared).await?,
+            held,
+        })
+    }
+}
+
+/// Deletes the first hours of a column, about `limit` rows: an hour goes as a whole. Returns the number of rows.
+pub(in crate::store) async fn clear_hours(
+    transaction: &DatabaseTransaction,
+    column: i64,
+    limit: u64,
+) -> Result<u64, DbErr> {
+    use rollup_hour::{Column, Entity};
+    let last: Option<i64> = Entity::find()
+        .filter(Column::ColumnId.eq(column))
+        .order_by_asc(Column::HourS)
+        .order_by_asc(Column::DeviceId)
+        .offset(limit.saturating_sub(1))
+        .limit(1)
+        .select_only()
+        .column(Column::HourS)
+        .into_tuple()
+        .one(transaction)
+        .await?;
+    let mut deletion = Entity::delete_many().filter(Column::ColumnId.eq(column));
+    if let Some(last) = last {
+        deletion = deletion.filter(Column::HourS.lte(last));
+    }
+    Ok(deletion.exec(transaction).await?.rows_affected)
+}
+
+async fn write(
+    transaction: &DatabaseTransaction,
+    table: &RolledTable,
+    until_s: i64,
+    hours: Vec<Hour>,
+    to_s: Option<i64>,
+) -> Result<bool, DbErr> {
+    use data_table_rollup::{Column, Entity};
+    if !is_at(transaction, table, until_s).await? {
+        return Ok(false);
+    }
+    insert(transaction, hours).await?;
+    if let Some(to_s) = to_s {
+        Entity::update_many()
+            .col_expr(Column::UntilS, Expr::value(to_s))
+            .filter(Column::DataTableId.eq(table.id.0))
+            .exec(transaction)
+            .await?;
+    }
+    Ok(true)
+}
+
+pub(super) async fn insert(
+    transaction: &DatabaseTransaction,
+    hours: Vec<Hour>,
+) -> Result<(), DbErr> {
+    let rows = hours.into_iter().map(|hour| hour.0).collect();
+    bulk::insert::<rollup_hour::Entity, _>(transaction, rows, None).await
+}
+
+/// Makes the rows of sums by device and hour.
+pub(super) fn hours(
+    table: &RolledTable,
+    column: &RolledColumn,
+    sums: Vec<BaseBucket>,
+) -> Result<Vec<Hour>> {
+    let rows = sums.into_iter().map(|base| {
+        let sums = base.sums;
+        let lacks = || Error::internal("sums of an hour lack a value");
+        let edge = |edge: Option<Edge>| -> Result<(f64, i64, Uuid)> {
+            let Edge { value, time, key } = edge.ok_or_else(lacks)?;
+            let key = Uuid::parse_str(&key).map_err(Error::internal)?;
+            Ok((value, time.timestamp_micros(), key))
+        };
+        let (first_number, first_us, first_id) = edge(sums.first)?;
+        let (last_number, last_us, last_id) = edge(sums.last)?;
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(Hour(rollup_hour::ActiveModel {
+            tenant_id: Set(table.tenant.0),
+            column_id: Set(column.id),
+            hour_s: Set(base.start_s),
+            device_id: Set(base.device.ok_or_else(lacks)?),
+            numbers: Set(count(sums.count)),
+            huge: Set(count(sums.huge)),
+            total: Set(sums.sum),
+            mean: Set(sums.mean),
+            squares: Set(sums.squares),
+            low: Set(sums.min.ok_or_else(lacks)?),
+            high: Set(sums.max.ok_or_else(lacks)?),
+            first_number: Set(first_number),
+            first_us: Set(first_us),
+            first_id: Set(first_id),
+            last_number: Set(last_number),
+            last_us: Set(last_us),
+            last_id: Set(last_id),
+        }))
+    });
+    rows.collect()
+}
