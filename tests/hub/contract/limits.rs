@@ -334,7 +334,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("Age of uplinks", &[]),
     ("Age of events", &[]),
     ("Age of entries of the audit log", &[]),
-    ("Age of imports and replays", &[]),
+    ("Age of imports, fills, replays and runs", &[]),
     ("Age of settled deliveries", &[]),
     (
         "Rows that retention deletes",
