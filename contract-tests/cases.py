@@ -109,7 +109,8 @@ def filled(template, parameters):
 
 def update_of(document, operation, answer, maker, resource):
     """A body that changes what was read: all that may be changed, with a new name or text."""
-    members, made = members_of(document, operation), maker.body(resource)
+    members = members_of(document, operation)
+    made = maker.export_body() if "schedule" in members else maker.body(resource)
     # An answer says less than a request must, as it does of credentials: the maker knows.
     body = {name: made.get(name, value) for name, value in answer.json.items() if name in members and value is not None}
     if "digest" in members:

@@ -201,6 +201,11 @@ def put_existing_body(case):
         for name in ("script", "schema", "payload_base64", "data"):
             case.body.pop(name, None)
         case.body.update(trial(STATE["sets"]["kept"]["drivers"][0]))
+    if operation in ("create_scheduled_export", "update_scheduled_export"):
+        fitting = VICTIMS.export_body()
+        case.body.update({name: fitting[name] for name in ("enabled", "schedule", "timezone", "target")})
+        for name in {"csv": (), "ndjson": ("raw", "units")}.get(case.body.get("format"), ("gzip", "raw", "units")):
+            case.body.pop(name, None)
     if operation == "create_downlink":
         for name in ("values", "payload_base64", "network_connection_id", "expires_at"):
             case.body.pop(name, None)
@@ -353,7 +358,7 @@ RULES = [
     (r"create_scheduled_export", r"^a data table can have \d+ scheduled exports", "what was sent before"),
     (r"create_export_run", r"^run \d+ of this export is in progress", "what was sent before"),
     (r"(create|update)_scheduled_export", r"^(schedule: must (be a cron expression|have a time)|timezone: must be the name of a time zone)", "the languages of schedules and time zones"),
-    (r"(create|update)_scheduled_export", r"^(raw|units): requires the format csv|^gzip: cannot be combined|^target\.(password: is required|private_key: |endpoint: must have no path|type: folder requires)|^target\..*: the address ", "two values that must fit each other"),
+    (r"(create|update)_scheduled_export", r"^(raw|units): requires the format csv|^gzip: cannot be combined|^target\.(password: is required|private_key: |host: must be the name or address |endpoint: must (have no path|be an absolute )|type: folder requires)|^target\..*: the address ", "two values that must fit each other"),
     (r"create_replay", r" replays go on already|forwards no uplinks", "the state of the integration"),
     (r"list_drivers", r"^label: must be letters ", "patterns that all languages read alike know ASCII's letters alone"),
     (r"(list|export|delete|aggregate)_rows.*|list_device_uplinks|aggregate_device_uplinks|get_.*_chart|list_audit_log|list_.*_events|redecode_device_uplinks|list_deliveries|resend_deliveries|create_replay|create_fill", r"^to: must not be before from$", "two values that must fit each other"),
