@@ -145,6 +145,15 @@ async fn slow_files_keep_no_other_tenant_from_importing(database: Database) {
     let one = Slow::begin(&hub, &eve, None).await;
     // With an `Idempotency-Key`, a file is read before its operation runs, but not before it has its place.
     let two = Slow::begin(&hub, &hub.token, Some("k")).await;
+    let table = json!({"name": "t", "selector": ""});
+    let table = hub.post("data-tables", &table).await.created();
+    let path = format!("data-tables/{}/import", table["id"]);
+    let rows = hub.request(Method::POST, &path).bearer_auth(&bob);
+    let rows = rows
+        .header("Content-Type", "text/csv")
+        .body("time,device_id,n\n");
+    let error = hub.answer(rows).await.refused(503);
+    assert!(error.contains("of this tenant"), "{error}");
     let refused = hub.answer(import(&hub, &bob, None).body("id\nb")).await;
     let error = refused.refused(503);
     assert!(error.contains("of this tenant"), "{error}");

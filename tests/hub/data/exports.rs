@@ -439,6 +439,10 @@ async fn what_cannot_be_exported_is_refused(database: Database) {
         let more = json!({"name": format!("e{number}")});
         hub.post(&path, &body("", &target(), more)).await.created();
     }
+    let taken_by_another = body("e1", &target(), json!({}));
+    let refused = hub.put(&made, &taken_by_another).await;
+    assert_eq!(refused.headers["x-error-reason"], "already_exists");
+    refused.refused(400);
     let full = hub
         .post(&path, &body("one more", &target(), json!({})))
         .await;
@@ -453,6 +457,10 @@ async fn what_cannot_be_exported_is_refused(database: Database) {
         refused.starts_with("target.type: folder requires"),
         "{refused}"
     );
+    let other = format!("{path}/{}", hub.list(&path).await[0]["id"]);
+    let refused = hub.put(&other, &taken).await;
+    assert_eq!(refused.headers["x-error-reason"], "wrong_state");
+    refused.refused(400);
 }
 
 async fn a_deleted_table_takes_its_exports_along(database: Database) {

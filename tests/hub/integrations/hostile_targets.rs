@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
+        exports,
         fake_kafka::{FakeKafka, Mood},
         server::{EUI, Hub, PASSWORD},
         sink::{Cue, Sink},
@@ -136,6 +137,9 @@ async fn a_few_tests_of_a_tenant_run_at_a_time(database: Database) {
     let (hub, _) = Hub::with_device(database, &FLAGS).await;
     let target = json!({"type": "http", "url": sink.url});
     let own = format!("{}/test", hub.integration_to("own", target.clone()).await);
+    let table = exports::table(&hub, "t", Value::Null).await;
+    let sftp = json!({"type": "sftp", "host": "nowhere.invalid", "username": "u", "password": "p"});
+    let export = exports::export(&hub, &table, &sftp, json!({"enabled": false})).await + "/test";
     hub.tenant("other").await;
     let others_token = hub.log_in("other", PASSWORD).await;
     let none = json!({});
@@ -150,6 +154,8 @@ async fn a_few_tests_of_a_tenant_run_at_a_time(database: Database) {
         let refused = hub.post(&own, &none).await;
         assert_eq!(refused.headers["retry-after"], "1");
         let error = refused.refused(503);
+        assert!(error.contains("4 tests of this tenant"), "{error}");
+        let error = hub.post(&export, &none).await.refused(503);
         assert!(error.contains("4 tests of this tenant"), "{error}");
         // Other tenants have places of their own.
         let made = hub
