@@ -26,11 +26,11 @@ impl Rollups {
                 &["source"],
             ),
             hours: family.counter(
-                "thingshub_rollup_hours_total",
+                "thingshub_rollup_buckets_total",
                 "Hours that this hub has rolled up, counted for each device and column.",
             ),
             repeated_hours: family.counter(
-                "thingshub_rollup_repeated_hours_total",
+                "thingshub_rollup_repeated_buckets_total",
                 "Hours of devices that this hub has rolled up again because their rows had changed.",
             ),
             passes: family.counter(
