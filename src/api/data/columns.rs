@@ -63,7 +63,9 @@ pub fn numeric(
         let numbers = own
             .iter()
             .filter(|column| column.kind == ColumnType::Number);
-        let found = parameters::columns(numbers.map(|column| &*column.path))?;
+        let found: Vec<NumberPath> = numbers
+            .map(|column| NumberPath::of_column(&column.path))
+            .collect();
         return match found.len() {
             0 => Err(Error::field(
                 "columns",
@@ -77,14 +79,21 @@ pub fn numeric(
             )),
         };
     };
+    let mut found = Vec::new();
     for path in requested.split(',') {
         let column = own.iter().find(|column| &*column.path == path);
         let rule = match column.map(|column| column.kind) {
-            Some(ColumnType::Number | ColumnType::Json) => continue,
+            Some(ColumnType::Number | ColumnType::Json) => {
+                let path = NumberPath::of_column(path);
+                if !found.contains(&path) {
+                    found.push(path);
+                }
+                continue;
+            }
             Some(_) => format!("the column \"{path}\" has no numbers"),
             None => format!("the data table has no column \"{path}\""),
         };
         return Err(Error::field("columns", rule));
     }
-    parameters::columns(requested.split(','))
+    Ok(found)
 }

@@ -58,8 +58,8 @@ text_parameters! {
     /// Paths of columns, separated by commas.
     ColumnsText = ColumnsKind {
         1..=2000,
-        r#"^[^\x00-\x1f\x7f,"\\]+(,[^\x00-\x1f\x7f,"\\]+){0,15}$"#,
-        "must be 1 to 16 paths of columns, separated by commas, without quotation marks, backslashes and control characters",
+        r#"^[^\x00-\x1f\x7f,]+(,[^\x00-\x1f\x7f,]+){0,15}$"#,
+        "must be 1 to 16 paths of columns, separated by commas, without control characters",
         "temperature,humidity", are_columns, Part
     }
     /// Identifiers of devices, separated by commas.
@@ -92,11 +92,7 @@ pub enum EmptyBuckets {
 }
 
 fn are_columns(text: &str) -> bool {
-    let is_path = |path: &str| {
-        !path.is_empty()
-            && !path.contains(['"', '\\'])
-            && !path.chars().any(|c| c.is_ascii_control())
-    };
+    let is_path = |path: &str| !path.is_empty() && !path.chars().any(|c| c.is_ascii_control());
     text.split(',').count() <= COLUMNS_MAX && text.split(',').all(is_path)
 }
 

@@ -9,6 +9,8 @@ use sea_orm::{
 };
 use serde_json::Number;
 
+use super::number::sqlite_path;
+
 /// Condition on the value of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueCondition {
@@ -108,7 +110,7 @@ impl ValueCondition {
         let sql = format!(
             "(CASE WHEN {of_type} IN ({kinds}) THEN {value} {comparison} {operand} ELSE FALSE END)"
         );
-        let path = || Value::from(path(&self.column));
+        let path = || Value::from(sqlite_path(&self.column));
         Expr::cust_with_values(sql, [path(), path(), self.operand.text().into()])
     }
 }
@@ -121,9 +123,4 @@ impl Operand {
             Self::Boolean(value) => value.to_string(),
         }
     }
-}
-
-/// Returns SQLite's path of a member, whose name it reads as a JSON text.
-fn path(column: &str) -> String {
-    format!("$.{}", serde_json::Value::from(column))
 }

@@ -13,21 +13,26 @@ const INDEXES_MAX: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberPath {
     text: String,
+    /// False if only the field of this name is meant.
+    is_nested: bool,
 }
 
 impl NumberPath {
     /// Checks a path; the error is the broken rule.
     pub fn new(text: &str) -> Result<Self, String> {
-        if text.contains(['"', '\\']) {
-            return Err("must have no quotation marks and no backslashes".to_owned());
+        match has_few_indexes(text) {
+            true => Ok(Self::of_column(text)),
+            false => Err(format!("must have at most {INDEXES_MAX} indexes of arrays")),
         }
-        let indexes = text.split('.').filter(|part| index(part).is_some());
-        if indexes.count() > INDEXES_MAX {
-            return Err(format!("must have at most {INDEXES_MAX} indexes of arrays"));
-        }
-        Ok(Self {
+    }
+
+    /// Returns the path of a data table's column. Its rows have a field of this name, so that it can have more indexes
+    /// than can be looked up.
+    pub fn of_column(text: &str) -> Self {
+        Self {
             text: text.to_owned(),
-        })
+            is_nested: text.contains('.') && has_few_indexes(text),
+        }
     }
 
     /// Returns the path as the client wrote it.
@@ -54,7 +59,7 @@ impl NumberPath {
         let parts: Vec<&str> = self.text.split('.').collect();
         // PostgreSQL counts negative indexes from the end of an array; the hub has none.
         let is_plain = !parts.iter().any(|part| is_signed(part));
-        let value: SimpleExpr = match parts.len() > 1 && is_plain {
+        let value: SimpleExpr = match self.is_nested && is_plain {
             true => Func::coalesce([at(&[&self.text]), at(&parts)]).into(),
             false => at(&[&self.text]).into(),
         };
@@ -82,14 +87,14 @@ impl NumberPath {
     /// Returns the places at which the field may be, in the order in which they are looked at, as SQLite writes them.
     /// It does not find out itself whether a number is an index or a name.
     fn places(&self) -> Vec<String> {
-        let own = format!("$.\"{}\"", self.text);
-        let parts: Vec<&str> = self.text.split('.').collect();
-        if parts.len() < 2 {
+        let own = sqlite_path(&self.text);
+        if !self.is_nested {
             return vec![own];
         }
         let mut nested = vec!["$".to_owned()];
-        for (place, part) in parts.iter().enumerate() {
-            let named = nested.iter().map(|path| format!("{path}.\"{part}\""));
+        for (place, part) in self.text.split('.').enumerate() {
+            let name = serde_json::Value::from(part);
+            let named = nested.iter().map(|path| format!("{path}.{name}"));
             // The data themselves are an object.
             let indexed = index(part).filter(|_| place > 0).into_iter();
             let indexed =
@@ -100,8 +105,18 @@ impl NumberPath {
     }
 }
 
+/// Returns SQLite's path of a member, whose name it reads as a JSON text.
+pub(super) fn sqlite_path(name: &str) -> String {
+    format!("$.{}", serde_json::Value::from(name))
+}
+
 fn data() -> SimpleExpr {
     Expr::cust("data")
+}
+
+fn has_few_indexes(path: &str) -> bool {
+    let indexes = path.split('.').filter(|part| index(part).is_some());
+    indexes.count() <= INDEXES_MAX
 }
 
 /// Returns the index that this part of a path may be.
@@ -130,13 +145,14 @@ mod tests {
             ]
         );
         assert_eq!(places("0.-1"), ["$.\"0.-1\"", "$.\"0\".\"-1\""]);
+        assert_eq!(places("a\"b"), ["$.\"a\\\"b\""]);
     }
 
     #[test]
-    fn paths_that_a_database_cannot_look_up_are_refused() {
+    fn paths_with_too_many_indexes_are_refused_unless_they_name_a_column() {
+        let many = "a.1.2.3.4";
         assert!(NumberPath::new("a.1.b.2.c.3").is_ok());
-        for path in ["a\"b", "a\\b", "a.1.2.3.4"] {
-            assert!(NumberPath::new(path).is_err(), "{path}");
-        }
+        assert!(NumberPath::new(many).is_err());
+        assert_eq!(NumberPath::of_column(many).places(), ["$.\"a.1.2.3.4\""]);
     }
 }

@@ -79,7 +79,7 @@ impl Store {
                     id: DataTableId(id),
                     tenant: TenantId(tenant),
                     until_s: *until_s,
-                    columns: known.into_iter().filter_map(RolledColumn::of).collect(),
+                    columns: known.into_iter().map(RolledColumn::of).collect(),
                 });
             }
         }
@@ -181,12 +181,12 @@ impl Store {
 }
 
 impl RolledColumn {
-    fn of((path, id): (String, i64)) -> Option<Self> {
+    fn of((path, id): (String, i64)) -> Self {
         let path = match path.as_str() {
             "" => None,
-            path => Some(NumberPath::new(path).ok()?),
+            path => Some(NumberPath::of_column(path)),
         };
-        Some(Self { id, path })
+        Self { id, path }
     }
 }
 
@@ -199,7 +199,7 @@ fn wanted(columns: Option<&Value>) -> BTreeSet<String> {
         .filter(is_number)
         .filter_map(|column| column["path"].as_str());
     let mut paths: BTreeSet<String> = paths
-        .filter(|path| !path.is_empty() && NumberPath::new(path).is_ok())
+        .filter(|path| !path.is_empty())
         .map(str::to_owned)
         .collect();
     if !paths.is_empty() {

@@ -4,6 +4,7 @@ mod aggregate_limits;
 mod aggregates;
 mod changed_columns;
 mod charts;
+mod column_names;
 mod deleted_rows;
 mod export_s3;
 mod export_sftp;
