@@ -119,7 +119,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Scheduled exports of a data table",
-        &[("store/data/scheduled.rs", "EXPORTS_MAX")],
+        &[("store/data/scheduled/mod.rs", "EXPORTS_MAX")],
     ),
     (
         "Scheduled exports that a hub works on",
