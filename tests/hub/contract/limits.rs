@@ -200,7 +200,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Rows that are rolled up at a time",
-        &[("rollups.rs", "ROWS"), ("rollups.rs", "HOURS_MAX")],
+        &[("rollups.rs", "ROWS_MAX"), ("rollups.rs", "HOURS_MAX")],
     ),
     (
         "Items (buckets by groups by columns)",
