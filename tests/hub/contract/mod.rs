@@ -19,6 +19,7 @@ mod pages;
 mod paging;
 mod preconditions;
 mod reasons;
+mod recreated;
 mod removals;
 mod requests;
 mod rules;
