@@ -22,4 +22,5 @@ mod reasons;
 mod removals;
 mod requests;
 mod rules;
+mod settings;
 mod sources;
