@@ -18,6 +18,7 @@ mod network_servers;
 mod pages;
 mod paging;
 mod preconditions;
+mod promises;
 mod reasons;
 mod removals;
 mod requests;
