@@ -36,7 +36,7 @@ run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in .
 	exec $(TARGET)/release/thingshub serve
 
 test: ## everything that must hold before a change lands
-	@scripts/need rust python postgres mosquitto faketime node
+	@scripts/need rust python postgres mosquitto faketime node curl jq
 	@$(MAKE) check-format
 	@$(MAKE) check-lint
 	@$(MAKE) check-deny
@@ -202,7 +202,7 @@ check-openapi: build venv linter
 # order of commits, not their survival of a power cut.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
-	@scripts/need rust postgres mosquitto faketime
+	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	@rm -rf $(TARGET)/tmp/reasons
 	@if cargo nextest --version >/dev/null 2>&1; then \

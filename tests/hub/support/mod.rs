@@ -18,6 +18,7 @@ pub mod http_server;
 pub mod kafka;
 pub mod messages;
 pub mod network_server;
+pub mod ports;
 pub mod raw;
 pub mod reasons;
 pub mod rows;
