@@ -45,6 +45,7 @@ mod m0035_partitions;
 mod m0036_rollups;
 mod m0037_scheduled_exports;
 mod m0038_data_table_imports;
+mod m0039_first_revisions;
 
 /// Migrates a database to the newest schema.
 pub struct Migrator;
@@ -90,6 +91,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0036_rollups::Migration),
             Box::new(m0037_scheduled_exports::Migration),
             Box::new(m0038_data_table_imports::Migration),
+            Box::new(m0039_first_revisions::Migration),
         ]
     }
 }

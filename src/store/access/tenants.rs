@@ -237,6 +237,7 @@ impl From<tenant::Model> for Tenant {
             epoch: _,
             removed_at: _,
             retention_days,
+            last_revision: _,
         } = model;
         Self {
             id: TenantId(id),

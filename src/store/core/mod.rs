@@ -14,6 +14,7 @@ pub(super) mod due;
 pub(super) mod epochs;
 pub(super) mod failure;
 pub(super) mod file;
+mod first_revisions;
 pub(super) mod gather;
 pub(super) mod handle;
 pub mod health;

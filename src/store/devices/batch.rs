@@ -352,6 +352,7 @@ async fn insert(
         .all(transaction)
         .await?;
     let keys: HashMap<String, i64> = keys.into_iter().collect();
+    rows::begin_revisions(scope, transaction, keys.values().copied().collect()).await?;
     let (mut labels, mut addresses, mut states) = (Vec::new(), Vec::new(), Vec::new());
     let mut changes = Vec::with_capacity(new.len());
     for device in new {

@@ -71,6 +71,7 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
             .await
             .map_err(|error| taken(error, &new))?;
             let key = DeviceKey(model.id);
+            let revision = rows::begin_revisions(scope, &transaction, vec![key.0]).await?;
             insert_parts(scope, &transaction, key, &new).await?;
             device_state::Entity::insert(first_state(scope, key))
                 .exec_without_returning(&*transaction)
@@ -82,7 +83,7 @@ pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
                 key,
                 provisioned: new,
                 state: State::default(),
-                revision: 1,
+                revision,
                 created_at: now,
                 updated_at: now,
             })

@@ -89,12 +89,41 @@ pub(in crate::store) async fn bury(
         .filter(downlink::Column::State.eq(State::Queued.as_str()))
         .exec(transaction)
         .await?;
+    let last: Option<Option<i64>> = scope
+        .find::<device::Entity>()
+        .filter(device::Column::Id.is_in(keys.clone()))
+        .select_only()
+        .column_as(device::Column::Revision.max(), "last")
+        .into_tuple()
+        .one(transaction)
+        .await?;
     removed::bury::<device::Entity>(device::Column::DeviceId)
         .col_expr(device::Column::Name, Expr::value(None::<String>))
         .filter(device::Column::Id.is_in(keys))
         .exec(transaction)
         .await?;
-    Ok(())
+    match last.flatten() {
+        Some(last) => scope.note_last_revision(transaction, last).await,
+        None => Ok(()),
+    }
+}
+
+/// Gives new devices their first revision, which is returned.
+pub(super) async fn begin_revisions(
+    scope: &Scope,
+    transaction: &DatabaseTransaction,
+    keys: Vec<i64>,
+) -> Result<i64, DbErr> {
+    let first = scope.first_revision(transaction).await?;
+    if first > 1 {
+        scope
+            .update::<device::Entity>()
+            .col_expr(device::Column::Revision, Expr::value(first))
+            .filter(device::Column::Id.is_in(padded(keys)))
+            .exec(transaction)
+            .await?;
+    }
+    Ok(first)
 }
 
 /// Locks the device's row until the end of the transaction and returns it.

@@ -16,6 +16,7 @@ pub struct Model {
     pub epoch: i64,
     pub removed_at: Option<Time>,
     pub retention_days: Option<i32>,
+    pub last_revision: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -77,12 +77,16 @@ pub async fn put(
             let before = held(scope, &transaction, connection).await?;
             let revision = before.as_ref().map_or(0, |before| before.revision);
             scope.check_revision(revision)?;
+            let next = match &before {
+                Some(before) => before.revision + 1,
+                None => scope.first_revision(&transaction).await?,
+            };
             let new = make(&network, before.as_ref())?;
             let subject = subject(RESOURCE, connection);
             let changed = downlink_setting::ActiveModel {
                 settings: Set(new.settings.clone()),
                 secret: Set(new.secret),
-                revision: Set(revision + 1),
+                revision: Set(next),
                 updated_at: Set(now),
                 ..Default::default()
             };
@@ -139,6 +143,9 @@ pub async fn delete(scope: &Scope, connection: ConnectionId) -> Result<Settings>
                 .await?;
             // The settings implied by the connection itself are always sent by the hub.
             queue::redirect(scope, &transaction, connection, true).await?;
+            scope
+                .note_last_revision(&transaction, before.revision)
+                .await?;
             Ok(before)
         })
         .await

@@ -20,6 +20,7 @@ mod paging;
 mod preconditions;
 mod promises;
 mod reasons;
+mod recreated;
 mod removals;
 mod requests;
 mod rules;

@@ -8,7 +8,7 @@ mod downlink_templates;
 mod downlinks;
 mod exports;
 mod histories;
-mod importing;
+pub mod importing;
 mod interleaved_downlinks;
 mod labels;
 mod lists;
