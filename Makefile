@@ -226,11 +226,12 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	@$(MAKE) proxies
 	@$(MAKE) acme
 
-exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow, and sent to S3
+exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow, sent to S3, and their memory
 	$(call heading,exports of data tables)
 	@$(call python-tools,contract-tests/exports)
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/run
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/s3
+	@contract-tests/exports/.venv/bin/python contract-tests/exports/memory
 
 sftp: build ## scheduled exports to OpenSSH, with a kill in the middle and a full disk
 	$(call heading,scheduled exports to OpenSSH)

@@ -13,6 +13,7 @@ pub mod fake_broker;
 pub mod fake_kafka;
 pub mod fake_postgres;
 pub mod frames;
+pub mod hostile_sftp;
 pub mod http_server;
 pub mod kafka;
 pub mod messages;
