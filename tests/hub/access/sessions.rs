@@ -21,7 +21,7 @@ fn time(value: &Value) -> DateTime<Utc> {
 
 async fn a_session_ends_when_its_time_is_over(database: Database) {
     let mut hub = Hub::start_with(database, &["--session-hours", "2"]).await;
-    let before = Utc::now();
+    let before = thingshub::clock::now();
     let body = json!({"username": "admin", "password": PASSWORD});
     let session = hub.post("auth/token", &body).await.ok();
     let token = session["token"].as_str().unwrap().to_owned();

@@ -69,9 +69,8 @@ async fn beyond_the_bound_connections_wait() {
     }
     drop(first);
     // It was not refused, and is served when there is a place.
-    let served = async { waiting.await };
     assert!(
-        tokio::time::timeout(std::time::Duration::from_secs(20), served)
+        tokio::time::timeout(std::time::Duration::from_secs(20), waiting)
             .await
             .unwrap()
     );
