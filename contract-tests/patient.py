@@ -5,7 +5,7 @@ import itertools
 from seed import Client, until
 
 NUMBERS = itertools.count(1)
-SECONDS_MAX = 30
+SECONDS_MAX = 60
 
 
 class Patient(Client):
@@ -15,6 +15,8 @@ class Patient(Client):
 
         def attempt():
             answer = super(Patient, self).call(method, path, body, headers)
-            return answer if answer.status != 503 else None
+            # The key of a request that an outage has met stays taken for a moment.
+            is_over = answer.status != 503 and b"has not been answered yet" not in answer.body
+            return answer if is_over else None
 
         return until(f"{method} {path} is no 503", SECONDS_MAX, attempt)

@@ -182,7 +182,7 @@ class Maker:
     def unknown(self, connection):
         kind = connection["settings"]["type"]
         path = f"network-connections/{connection['id']}/uplinks"
-        Client(self.client.hub, connection["ingest_key"]).api("POST", path, unknown(kind))
+        type(self.client)(self.client.hub, connection["ingest_key"]).api("POST", path, unknown(kind))
         return UNKNOWN
 
     def path_parameters(self, resource, template=""):
