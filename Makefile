@@ -36,7 +36,7 @@ run: ## build the hub and serve it on https://127.0.0.1:8443, with its data in .
 	exec $(TARGET)/release/thingshub serve
 
 test: ## everything that must hold before a change lands
-	@scripts/need rust python postgres mosquitto faketime node
+	@scripts/need rust python postgres mosquitto faketime node curl jq
 	@$(MAKE) check-format
 	@$(MAKE) check-lint
 	@$(MAKE) check-deny
@@ -221,7 +221,7 @@ check-openapi: build venv linter
 # order of commits, not their survival of a power cut.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
-	@scripts/need rust postgres mosquitto faketime
+	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	@rm -rf $(TARGET)/tmp/reasons
 	@if cargo nextest --version >/dev/null 2>&1; then \
@@ -245,11 +245,12 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	@$(MAKE) proxies
 	@$(MAKE) acme
 
-exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow, and sent to S3
+exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow, sent to S3, and their memory
 	$(call heading,exports of data tables)
 	@$(call python-tools,contract-tests/exports)
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/run
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/s3
+	@contract-tests/exports/.venv/bin/python contract-tests/exports/memory
 
 sftp: build ## scheduled exports to OpenSSH, with a kill in the middle and a full disk
 	$(call heading,scheduled exports to OpenSSH)

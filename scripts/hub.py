@@ -170,6 +170,22 @@ class Answer:
         return json.loads(self.body)
 
 
+class Peak:
+    """The most memory of the hub in the block."""
+
+    def __init__(self, hub):
+        self.process = pathlib.Path(f"/proc/{hub.child.pid}")
+
+    def __enter__(self):
+        # Makes the kernel forget the peak so far.
+        (self.process / "clear_refs").write_text("5")
+        return self
+
+    def __exit__(self, *_):
+        status = (self.process / "status").read_text().splitlines()
+        self.kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
 class Client:
     """One connection to a hub, whose certificate is checked."""
 

@@ -1,23 +1,21 @@
 //! Deletes what is older than the time for which it is kept, in small chunks so that other writers hardly wait, and
 //! gives the space of an SQLite file back.
 //!
-//! Of the hubs that share a database one does this: the one that holds the lease. It keeps the lease until it stops, and
-//! another takes over when the lease of a dead hub has expired.
+//! Of the hubs that share a database one does this: the one that holds the lease.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     clock::Time,
     config::Config,
     error::Result,
-    id::{TenantId, new_uuid},
     metrics::Metrics,
     pace::Pace,
+    sole_lease::SoleLease,
     store::{
         Store,
         retention::{Calendar, Keeping, Kind, Sweep},
@@ -35,25 +33,16 @@ const PAGES_MAX: u64 = 1000;
 
 /// Name of the lease.
 const LEASE: &str = "housekeeping";
-/// Tenant of the lease, which serves all tenants.
-const NOBODY: TenantId = TenantId(0);
-/// Life of the lease; longer than any chunk.
-const LEASE_LIFE: Duration = Duration::from_secs(30);
-/// Interval at which the lease is renewed, and at which a hub without it tries to get it.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// Deletes what is old.
 pub struct Housekeeper {
     store: Store,
     keeping: Keeping,
     metrics: Metrics,
-    /// Identifies this hub among those that share the database.
-    holder: Uuid,
-    has_lease: bool,
+    lease: SoleLease,
     calendar: Option<Calendar>,
     rows: Pace,
     pages: Pace,
-    renew_at: Instant,
     run_at: Instant,
 }
 
@@ -72,14 +61,12 @@ impl Housekeeper {
                 audit_entries: days(config.audit_keep_days),
                 jobs: days(config.job_keep_days),
             },
+            lease: SoleLease::new(store.clone(), LEASE),
             store,
             metrics,
-            holder: new_uuid(),
-            has_lease: false,
             calendar: None,
             rows: Pace::new(ROWS_MAX, aim),
             pages: Pace::new(PAGES_MAX, aim),
-            renew_at: Instant::now(),
             run_at: Instant::now(),
         }
     }
@@ -91,22 +78,19 @@ impl Housekeeper {
                 tracing::warn!("what is old stays for now: {}", error.causes());
                 self.run_at = Instant::now() + EVERY;
             }
-            let next = self.renew_at.min(
+            let next = self.lease.renew_at().min(
                 self.run_at
                     .max(Instant::now() + self.store.pause_after(Duration::ZERO)),
             );
             let _ = tokio::time::timeout_at(next, stop.cancelled()).await;
         }
-        let leases = vec![LEASE.to_owned()];
-        if let Err(error) = self.store.release_leases(self.holder, leases).await {
-            tracing::debug!("leases run out by themselves: {}", error.causes());
-        }
+        self.lease.release().await;
     }
 
     /// Runs if it is time, and if no other hub does.
     async fn look(&mut self, stop: &CancellationToken) -> Result<()> {
-        if !self.is_ours().await? {
-            self.run_at = self.renew_at;
+        if !self.lease.hold().await? {
+            self.run_at = self.lease.renew_at();
             return Ok(());
         }
         if Instant::now() < self.run_at {
@@ -140,7 +124,7 @@ impl Housekeeper {
         }
         let mut is_more = true;
         while is_more {
-            if stop.is_cancelled() || !self.is_ours().await? {
+            if stop.is_cancelled() || !self.lease.hold().await? {
                 return Ok(false);
             }
             let begun = Instant::now();
@@ -183,18 +167,5 @@ impl Housekeeper {
             None => Calendar::begin(&self.store).await?,
         };
         Ok(self.calendar.insert(calendar).now(&self.store))
-    }
-
-    /// True if this hub holds the lease, which is renewed when it is time.
-    async fn is_ours(&mut self) -> Result<bool> {
-        if Instant::now() < self.renew_at {
-            return Ok(self.has_lease);
-        }
-        self.renew_at = Instant::now() + RENEW_EVERY;
-        let wanted = vec![(NOBODY, LEASE.to_owned())];
-        self.has_lease = false;
-        let held = self.store.hold_leases(self.holder, wanted, LEASE_LIFE);
-        self.has_lease = !held.await?.is_empty();
-        Ok(self.has_lease)
     }
 }

@@ -29,6 +29,7 @@ mod rollups;
 pub mod secret;
 pub mod selector;
 mod shares;
+mod sole_lease;
 pub mod store;
 mod supervise;
 pub mod text;

@@ -1,24 +1,27 @@
 //! Rolls up the hours of data tables in the background, and again the hours whose rows have changed since, in small
-//! chunks so that other writers hardly wait.
+//! chunks so that other writers hardly wait. While uplinks arrive, it pauses after each read and each write.
 //!
 //! Of the hubs that share a database one does this: the one that holds the lease. If it is killed, another one goes on
 //! from the end of the hours that are rolled up. A hub whose setting is off drops the rollups that there are.
+
+mod rest;
 
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::rest::{After, Rest};
 use crate::{
     config::Config,
     error::Result,
-    id::{DataTableId, TenantId, new_uuid},
+    id::DataTableId,
     metrics::Metrics,
     pace::Pace,
+    sole_lease::SoleLease,
     store::{
         Store,
         data::rollups::last_end_s,
@@ -28,8 +31,10 @@ use crate::{
 
 /// Interval between two searches for hours to roll up.
 const EVERY: Duration = Duration::from_secs(2);
-/// Number of rows that are read at a time; an hour is read as a whole.
-const ROWS: u64 = 20_000;
+/// Maximum number of rows that are read at a time; an hour is read as a whole.
+const ROWS_MAX: u64 = 20_000;
+/// Target duration of a read.
+const READ_AIM: Duration = Duration::from_millis(50);
 /// Maximum number of rolled up hours of devices and columns in a transaction.
 const HOURS_MAX: u64 = 2000;
 /// Number of rolled up hours in memory from which they are written before more are read.
@@ -39,23 +44,16 @@ const MARKS_MAX: u64 = 500;
 
 /// Name of the lease.
 const LEASE: &str = "rollups";
-/// Tenant of the lease, which serves all tenants.
-const NOBODY: TenantId = TenantId(0);
-/// Life of the lease; longer than any chunk.
-const LEASE_LIFE: Duration = Duration::from_secs(30);
-/// Interval at which the lease is renewed, and at which a hub without it tries to get it.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// Rolls up the hours of data tables.
 pub struct Roller {
     store: Store,
     metrics: Metrics,
     is_on: bool,
-    /// Identifies this hub among those that share the database.
-    holder: Uuid,
-    has_lease: bool,
-    renew_at: Instant,
+    lease: SoleLease,
+    rest: Rest,
     look_at: Instant,
+    rows: Pace,
     hours: Pace,
     marks: Pace,
     /// Transactions that may not know that a table has rollups, by the bound of their numbers.
@@ -70,13 +68,13 @@ impl Roller {
     pub fn new(store: Store, config: &Config, metrics: Metrics) -> Self {
         let aim = store.hold_aim();
         Self {
+            is_on: config.rollups,
+            lease: SoleLease::new(store.clone(), LEASE),
+            rest: Rest::new(store.clone(), metrics.clone()),
             store,
             metrics,
-            is_on: config.rollups,
-            holder: new_uuid(),
-            has_lease: false,
-            renew_at: Instant::now(),
             look_at: Instant::now(),
+            rows: Pace::new(ROWS_MAX, READ_AIM),
             hours: Pace::new(HOURS_MAX, aim),
             marks: Pace::new(MARKS_MAX, aim),
             begun: HashMap::new(),
@@ -95,20 +93,17 @@ impl Roller {
                 }
             };
             self.look_at = Instant::now() + EVERY;
-            let next = self.look_at.min(self.renew_at.max(Instant::now()));
+            let next = self.look_at.min(self.lease.renew_at().max(Instant::now()));
             let _ = tokio::time::timeout_at(next, stop.cancelled()).await;
         }
-        let leases = vec![LEASE.to_owned()];
-        if let Err(error) = self.store.release_leases(self.holder, leases).await {
-            tracing::debug!("leases run out by themselves: {}", error.causes());
-        }
+        self.lease.release().await;
         // A task that has nothing to do any more is not started again.
         stop.cancelled().await;
     }
 
     /// Rolls up what there is. Returns true if nothing is left.
     async fn look(&mut self, stop: &CancellationToken) -> Result<bool> {
-        if !self.is_ours().await? {
+        if !self.lease.hold().await? {
             return Ok(false);
         }
         if self.is_on {
@@ -165,7 +160,7 @@ impl Roller {
             };
             self.metrics.rollups.repeated_hours.inc_by(hours);
             self.marks.note(held);
-            sleep(self.store.pause_after(begun.elapsed())).await;
+            self.pause(After::Writing, begun, stop).await?;
         }
         Ok(Some(until_s))
     }
@@ -200,6 +195,7 @@ impl Roller {
         end_s: i64,
         stop: &CancellationToken,
     ) -> Result<Option<i64>> {
+        let begun = Instant::now();
         let first = self.store.first_hour(table, Some(until_s)).await?;
         let Some(from_s) = first.filter(|first| *first < end_s) else {
             let written = self
@@ -207,16 +203,26 @@ impl Roller {
                 .write_hours(table, until_s, Vec::new(), Some(end_s));
             return Ok(written.await?.map(|_| end_s));
         };
-        let to_s = self.store.chunk_end(table, from_s, ROWS).await?;
+        let rows = self.rows.size();
+        let to_s = self.store.chunk_end(table, from_s, rows).await?;
         let to_s = to_s.map_or(end_s, |to_s| to_s.min(end_s));
         self.store.clear_unfinished(table, until_s).await?;
-        let mut hours = Vec::new();
+        if !self.pause(After::Reading, begun, stop).await? {
+            return Ok(None);
+        }
+        let (mut hours, mut longest) = (Vec::new(), Duration::ZERO);
         for column in &table.columns {
+            let begun = Instant::now();
             hours.extend(self.store.sum_hours(table, column, from_s, to_s).await?);
+            longest = longest.max(begun.elapsed());
+            if !self.pause(After::Reading, begun, stop).await? {
+                return Ok(None);
+            }
             if hours.len() >= BUFFERED && !self.write(table, until_s, &mut hours, stop).await? {
                 return Ok(None);
             }
         }
+        self.rows.note(longest);
         while hours.len() as u64 > self.hours.size() {
             if !self.write(table, until_s, &mut hours, stop).await? {
                 return Ok(None);
@@ -230,8 +236,7 @@ impl Roller {
         if written.is_some() {
             self.metrics.rollups.hours.inc_by(count);
         }
-        sleep(self.store.pause_after(begun.elapsed())).await;
-        let goes_on = written.is_some() && self.goes_on(stop).await?;
+        let goes_on = written.is_some() && self.pause(After::Writing, begun, stop).await?;
         Ok(goes_on.then_some(to_s))
     }
 
@@ -253,8 +258,7 @@ impl Roller {
         };
         self.metrics.rollups.hours.inc_by(count);
         self.hours.note(held);
-        sleep(self.store.pause_after(begun.elapsed())).await;
-        self.goes_on(stop).await
+        self.pause(After::Writing, begun, stop).await
     }
 
     /// Deletes the hours of dropped columns, and the marks of tables without rollups.
@@ -273,7 +277,7 @@ impl Roller {
                     break;
                 }
                 self.hours.note(cleared.held);
-                sleep(self.store.pause_after(begun.elapsed())).await;
+                self.pause(After::Writing, begun, stop).await?;
             }
         }
         Ok(true)
@@ -283,20 +287,19 @@ impl Roller {
         (self.store.now().timestamp() - until_s).max(0)
     }
 
-    async fn goes_on(&mut self, stop: &CancellationToken) -> Result<GoesOn> {
-        Ok(!stop.is_cancelled() && self.is_ours().await?)
+    /// Leaves the machine to others for a time, after work that began then.
+    async fn pause(
+        &mut self,
+        after: After,
+        begun: Instant,
+        stop: &CancellationToken,
+    ) -> Result<GoesOn> {
+        let pause = self.rest.pause(after, begun.elapsed());
+        let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+        self.goes_on(stop).await
     }
 
-    /// True if this hub holds the lease, which is renewed when it is time.
-    async fn is_ours(&mut self) -> Result<bool> {
-        if Instant::now() < self.renew_at {
-            return Ok(self.has_lease);
-        }
-        self.renew_at = Instant::now() + RENEW_EVERY;
-        let wanted = vec![(NOBODY, LEASE.to_owned())];
-        self.has_lease = false;
-        let held = self.store.hold_leases(self.holder, wanted, LEASE_LIFE);
-        self.has_lease = !held.await?.is_empty();
-        Ok(self.has_lease)
+    async fn goes_on(&mut self, stop: &CancellationToken) -> Result<GoesOn> {
+        Ok(!stop.is_cancelled() && self.lease.hold().await?)
     }
 }

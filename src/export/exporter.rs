@@ -59,6 +59,8 @@ const KEEP_EVERY: Duration = Duration::from_secs(2);
 const KEPT_FOR: Duration = Duration::from_secs(6);
 /// Pause after an error, such as an unavailable database.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Maximum time that attempts may take to end when the hub stops.
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// Maximum time for the test of a target.
 const TEST_MAX: Duration = Duration::from_secs(20);
 
@@ -129,9 +131,10 @@ impl Exporter {
         Ok((Self { woken, parts }, handle))
     }
 
-    /// Runs until `stop` is cancelled. A file that is being sent then is sent again after the next start.
+    /// Runs until `stop` is cancelled. A file that is being sent then is sent again after the next start, or by another
+    /// hub, and the attempt does not count as one that has failed.
     pub async fn run(&mut self, stop: CancellationToken) {
-        let mut under_way = FuturesUnordered::<BoxFuture<'static, ExportId>>::new();
+        let mut under_way = FuturesUnordered::<BoxFuture<'static, Option<ExportId>>>::new();
         let mut held: HashMap<ExportId, TenantId> = HashMap::new();
         let mut look_at = Instant::now();
         while !stop.is_cancelled() {
@@ -140,20 +143,34 @@ impl Exporter {
                 for (tenant, id) in self.find(&held).await {
                     held.insert(id, tenant);
                     let parts = self.parts.clone();
-                    under_way.push(async move { parts.work(tenant, id).await }.boxed());
+                    let stop = stop.clone();
+                    under_way.push(async move { parts.work(tenant, id, stop).await }.boxed());
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(id) = under_way.next() => {
-                    held.remove(&id);
+                Some(ended) = under_way.next() => {
+                    if let Some(id) = ended {
+                        held.remove(&id);
+                    }
                     look_at = look_at.min(Instant::now() + REST);
                 }
                 Some(()) = self.woken.recv() => look_at = Instant::now(),
                 () = sleep_until(look_at) => {}
             }
         }
+        let ends = async {
+            while let Some(ended) = under_way.next().await {
+                if let Some(id) = ended {
+                    held.remove(&id);
+                }
+            }
+        };
+        if timeout(STOP_MAX, ends).await.is_err() {
+            tracing::debug!("attempts of scheduled exports are broken off");
+        }
         drop(under_way);
+        self.parts.put_back(&held).await;
         self.parts.release(held.into_keys()).await;
     }
 
@@ -204,9 +221,15 @@ impl Exporter {
 }
 
 impl Parts {
-    /// Works on an export while its lease is held, and releases the lease.
-    async fn work(self, tenant: TenantId, id: ExportId) -> ExportId {
-        let step = attempted("scheduled export", self.step(tenant, id));
+    /// Works on an export while its lease is held, and releases the lease. Returns `None`, with the lease, if the hub
+    /// stops meanwhile.
+    async fn work(
+        self,
+        tenant: TenantId,
+        id: ExportId,
+        stop: CancellationToken,
+    ) -> Option<ExportId> {
+        let step = attempted("scheduled export", self.step(tenant, id, &stop));
         let is_done = tokio::select! {
             done = step => match done {
                 Ok(()) => true,
@@ -221,11 +244,14 @@ impl Parts {
                 false
             }
         };
+        if stop.is_cancelled() {
+            return None;
+        }
         if !is_done {
             sleep(PAUSE).await;
         }
         self.release([id].into_iter()).await;
-        id
+        Some(id)
     }
 
     /// Renews a lease; returns when it is lost.
@@ -243,6 +269,21 @@ impl Parts {
         }
     }
 
+    /// Makes runs that a stop has interrupted wait as before their attempts.
+    async fn put_back(&self, held: &HashMap<ExportId, TenantId>) {
+        for (id, tenant) in held {
+            let scope = self.store.scope(*tenant);
+            if let Err(error) = runs::put_back(&scope, *id).await {
+                let cause = error.causes();
+                tracing::warn!(
+                    export.id = id.0,
+                    cause,
+                    "an interrupted attempt counts as failed"
+                );
+            }
+        }
+    }
+
     async fn release(&self, ids: impl Iterator<Item = ExportId>) {
         let names = ids.map(lease).collect();
         if let Err(error) = self.store.release_leases(self.holder, names).await {
@@ -251,7 +292,7 @@ impl Parts {
     }
 
     /// Makes the next attempt of an export that is due.
-    async fn step(&self, tenant: TenantId, id: ExportId) -> Result<()> {
+    async fn step(&self, tenant: TenantId, id: ExportId, stop: &CancellationToken) -> Result<()> {
         let scope = self.store.scope(tenant);
         let until = self.store.recorded_until().await?;
         let now = self.store.now();
@@ -265,11 +306,12 @@ impl Parts {
             true => Err(Failure::Target(
                 "the hub ended each time while it sent the file".to_owned(),
             )),
-            false => run::attempt(&scope, &self.vault, &self.outlets, &work).await,
+            false => run::attempt(&scope, &self.vault, &self.outlets, &work, stop).await,
         };
         match sent {
             Ok(Some(sent)) => self.metrics.exports.count_sent(sent.rows, sent.bytes),
             Ok(None) => self.metrics.exports.count(ExportOutcome::Empty),
+            Err(Failure::Stopped) => {}
             Err(failure) => self.fail(&scope, &work, &failure).await?,
         }
         Ok(())

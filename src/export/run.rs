@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     targets::{Outlets, Session, Target, place},
@@ -29,6 +30,8 @@ pub enum Failure {
     Target(String),
     /// The hub cannot make the file.
     Hub(Error),
+    /// The hub stops.
+    Stopped,
 }
 
 /// What an attempt has sent.
@@ -53,18 +56,21 @@ impl Failure {
             Self::Target(text) => text.clone(),
             Self::Hub(Error::Internal(_)) => "an internal error of the hub; see its log".to_owned(),
             Self::Hub(error) => error.to_string(),
+            Self::Stopped => "the hub was stopped".to_owned(),
         }
     }
 }
 
-/// Sends the file of a run, if it has rows, and ends the run. Returns `None` for a run without rows.
+/// Sends the file of a run, if it has rows, and ends the run. Returns `None` for a run without rows. After `stop`, a file
+/// that is not whole yet is removed from the target.
 pub async fn attempt(
     scope: &Scope,
     vault: &Vault,
     outlets: &Outlets,
     work: &Work,
+    stop: &CancellationToken,
 ) -> Result<Option<Sent>, Failure> {
-    let sent = timeout(ATTEMPT_MAX, send(scope, vault, outlets, work)).await;
+    let sent = timeout(ATTEMPT_MAX, send(scope, vault, outlets, work, stop)).await;
     let late = |_| Failure::Target("the attempt took longer than 24 hours".to_owned());
     sent.map_err(late)?
 }
@@ -74,6 +80,7 @@ async fn send(
     vault: &Vault,
     outlets: &Outlets,
     Work { export, run }: &Work,
+    stop: &CancellationToken,
 ) -> Result<Option<Sent>, Failure> {
     if window::is_empty(scope, export, run).await? {
         runs::finish(scope, run, State::Empty).await?;
@@ -84,7 +91,8 @@ async fn send(
     let credentials = vault.open_credentials(&place(tenant, export.id), new.stored())?;
     let target = Target::open(outlets, tenant, &new.kind, &new.settings, &credentials);
     let target = target.map_err(Failure::Target)?;
-    let mut session = target.connect(outlets).await.map_err(Failure::Target)?;
+    let connected = async { target.connect(outlets).await.map_err(Failure::Target) };
+    let mut session = unless(stop, connected).await?;
     let found = session.find(&run.file_name).await;
     if let Some(size) = found.map_err(Failure::Target)? {
         // The hub ended after the file had got its name, or the answer to that was lost.
@@ -100,16 +108,30 @@ async fn send(
         return Ok(Some(Sent::default()));
     }
     let mut file = RunFile::of(scope, export, run).await?;
-    let sent = match fill(scope, run, &mut session, &mut file).await {
+    let filled = fill(scope, run, &mut session, &mut file);
+    let sent = match unless(stop, filled).await {
         Ok(sent) => sent,
         Err(failure) => {
             session.abandon().await;
             return Err(failure);
         }
     };
-    session.publish().await.map_err(Failure::Target)?;
+    if let Err(error) = session.publish().await {
+        // The file may have got its name all the same. Then nothing is removed, and the next attempt finds it.
+        session.abandon().await;
+        return Err(Failure::Target(error));
+    }
     runs::finish(scope, run, State::Succeeded).await?;
     Ok(Some(sent))
+}
+
+/// Works until `stop`.
+async fn unless<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let done = stop.run_until_cancelled(work).await;
+    done.unwrap_or(Err(Failure::Stopped))
 }
 
 /// Sends all bytes of the file, and notes what it contains.

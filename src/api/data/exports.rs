@@ -21,6 +21,7 @@ use crate::{
             caller::Caller,
             compression::takes_gzip,
             page::{Cursor, Window},
+            parameters::parameter_group,
             types::{Id, Limit},
         },
         tag::Tag,
@@ -29,6 +30,16 @@ use crate::{
     id::DataTableId,
     store::data,
 };
+
+parameter_group! {
+    /// Page of a file of rows.
+    struct FilePage {
+        /// Maximum number of rows; all rows if omitted.
+        limit: Limit,
+        /// Position after which the rows start: the cursor in the `Link` header of the previous page.
+        cursor: Cursor,
+    }
+}
 
 /// Kind of a file of rows, for its response.
 trait Kind {
@@ -113,10 +124,7 @@ impl RowExportsApi {
         raw: Query<Option<bool>>,
         /// True for the units of columns in the header line, such as `temperature [°C]`.
         units: Query<Option<bool>>,
-        /// Maximum number of rows; all rows if omitted.
-        limit: Query<Option<Limit>>,
-        /// Position after which the rows start: the cursor in the `Link` header of the previous page.
-        cursor: Query<Option<Cursor>>,
+        page: FilePage,
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<RowFile<CsvFile>> {
@@ -125,8 +133,7 @@ impl RowExportsApi {
             caller,
             id: id.0,
             query,
-            limit: limit.0,
-            cursor: cursor.0,
+            page,
             uri,
             headers,
         };
@@ -149,20 +156,13 @@ impl RowExportsApi {
         method = "get",
         operation_id = "export_rows_ndjson"
     )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
     async fn ndjson(
         &self,
         caller: Caller,
         /// Unique identifier of the data table.
         id: Path<Id>,
         query: RowQuery,
-        /// Maximum number of rows; all rows if omitted.
-        limit: Query<Option<Limit>>,
-        /// Position after which the rows start: the cursor in the `Link` header of the previous page.
-        cursor: Query<Option<Cursor>>,
+        page: FilePage,
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<RowFile<NdjsonFile>> {
@@ -170,8 +170,7 @@ impl RowExportsApi {
             caller,
             id: id.0,
             query,
-            limit: limit.0,
-            cursor: cursor.0,
+            page,
             uri,
             headers,
         };
@@ -198,20 +197,13 @@ impl RowExportsApi {
         method = "get",
         operation_id = "export_rows_parquet"
     )]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each parameter of the operation"
-    )]
     async fn parquet(
         &self,
         caller: Caller,
         /// Unique identifier of the data table.
         id: Path<Id>,
         query: RowQuery,
-        /// Maximum number of rows; all rows if omitted.
-        limit: Query<Option<Limit>>,
-        /// Position after which the rows start: the cursor in the `Link` header of the previous page.
-        cursor: Query<Option<Cursor>>,
+        page: FilePage,
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<RowFile<ParquetFile>> {
@@ -219,8 +211,7 @@ impl RowExportsApi {
             caller,
             id: id.0,
             query,
-            limit: limit.0,
-            cursor: cursor.0,
+            page,
             uri,
             headers,
         };
@@ -233,8 +224,7 @@ struct Request<'a> {
     caller: Caller,
     id: Id,
     query: RowQuery,
-    limit: Option<Limit>,
-    cursor: Option<Cursor>,
+    page: FilePage,
     uri: &'a Uri,
     headers: &'a HeaderMap,
 }
@@ -242,7 +232,7 @@ struct Request<'a> {
 impl Request<'_> {
     async fn answer<K: Kind>(self, format: impl Format) -> Result<RowFile<K>> {
         let scope = self.caller.scope();
-        let window = Window::new(self.uri, self.limit, self.cursor, None)?;
+        let window = Window::new(self.uri, self.page.limit, self.page.cursor, None)?;
         let table = data::get::<Column>(scope, DataTableId(*self.id)).await?;
         let selection = Selection {
             filter: self.query.filter(&table)?,
@@ -251,7 +241,7 @@ impl Request<'_> {
             table,
             after: window.stretch.after.clone(),
         };
-        if self.limit.is_some() {
+        if self.page.limit.is_some() {
             let (file, next) = export::page(&selection, format, window.stretch.limit).await?;
             let next = next.map(|place| window.next(place)).transpose()?;
             return Ok(RowFile {

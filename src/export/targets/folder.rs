@@ -122,16 +122,19 @@ impl FolderFile {
 
     /// Gives the file its final name.
     pub async fn publish(&mut self) -> Result<(), String> {
-        let writing = self.writing.take().ok_or_else(not_begun)?;
+        let writing = self.writing.as_ref().ok_or_else(not_begun)?;
+        let (part, path) = (writing.part.clone(), writing.path.clone());
         let folder = self.folder();
         apart(move || {
-            if fs::symlink_metadata(&writing.path).is_ok() {
+            if fs::symlink_metadata(&path).is_ok() {
                 return Err(io::Error::from(io::ErrorKind::AlreadyExists));
             }
-            fs::rename(&writing.part, &writing.path)?;
+            fs::rename(&part, &path)?;
             File::open(folder)?.sync_all()
         })
-        .await
+        .await?;
+        self.writing = None;
+        Ok(())
     }
 
     /// Removes a file.

@@ -8,14 +8,14 @@ mod outlets;
 mod s3;
 mod sftp;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
     id::TenantId,
-    secret::{Credentials, Place},
+    secret::{Credentials, Place, Redactor},
 };
 
 use folder::{Folder, FolderFile};
@@ -23,8 +23,17 @@ pub use outlets::Outlets;
 use s3::{S3, S3File};
 use sftp::{Sftp, SftpFile};
 
+/// Maximum length of an error, in characters.
+const ERROR_MAX: usize = 500;
+
 /// Target of an export.
-pub enum Target {
+pub struct Target {
+    form: Form,
+    words: Words,
+}
+
+/// Type of a target.
+enum Form {
     /// Folder on the hub's disk.
     Folder(Folder),
     /// Folder of an SFTP server.
@@ -36,7 +45,20 @@ pub enum Target {
 /// Connection with a target.
 pub struct Session {
     link: Link,
+    words: Words,
     timeout: Duration,
+}
+
+/// Writes errors without the secrets that the target was sent.
+#[derive(Clone)]
+struct Words(Arc<Redactor>);
+
+impl Words {
+    /// Returns an error of the target. Secrets are replaced before it is shortened, because a part of one would not be
+    /// recognised.
+    fn of(&self, error: &str) -> String {
+        self.0.redact(error).chars().take(ERROR_MAX).collect()
+    }
 }
 
 enum Link {
@@ -75,38 +97,42 @@ impl Target {
         settings: &Value,
         credentials: &Credentials,
     ) -> Result<Self, String> {
-        match kind {
-            folder::KIND => Ok(Self::Folder(Folder::open(outlets, tenant, settings)?)),
-            sftp::KIND => Ok(Self::Sftp(Sftp::open(
-                outlets,
-                tenant,
-                settings,
-                credentials,
-            )?)),
-            s3::KIND => Ok(Self::S3(S3::open(tenant, settings, credentials)?)),
-            other => Err(format!("there is no target of the type {other}")),
-        }
+        let form = match kind {
+            folder::KIND => Form::Folder(Folder::open(outlets, tenant, settings)?),
+            sftp::KIND => Form::Sftp(Sftp::open(outlets, tenant, settings, credentials)?),
+            s3::KIND => Form::S3(S3::open(tenant, settings, credentials)?),
+            other => return Err(format!("there is no target of the type {other}")),
+        };
+        let words = Words(Arc::new(Redactor::new(credentials.values())));
+        Ok(Self { form, words })
     }
 
     /// Connects to the target.
     pub async fn connect(&self, outlets: &Outlets) -> Result<Session, String> {
-        let link = match self {
-            Self::Folder(folder) => Link::Folder(folder.file()),
-            Self::Sftp(sftp) => Link::Sftp(Box::new(sftp.connect(outlets).await?)),
-            Self::S3(bucket) => Link::S3(Box::new(bucket.file(outlets)?)),
-        };
+        let link = self.form.connect(outlets).await;
         Ok(Session {
-            link,
+            link: link.map_err(|error| self.words.of(&error))?,
+            words: self.words.clone(),
             timeout: outlets.timeout,
         })
     }
 
     /// Returns the fingerprint of the key that the server has shown.
     pub fn host_key(&self) -> Option<String> {
-        match self {
-            Self::Sftp(sftp) => sftp.host_key(),
-            Self::Folder(_) | Self::S3(_) => None,
+        match &self.form {
+            Form::Sftp(sftp) => sftp.host_key(),
+            Form::Folder(_) | Form::S3(_) => None,
         }
+    }
+}
+
+impl Form {
+    async fn connect(&self, outlets: &Outlets) -> Result<Link, String> {
+        Ok(match self {
+            Self::Folder(folder) => Link::Folder(folder.file()),
+            Self::Sftp(sftp) => Link::Sftp(Box::new(sftp.connect(outlets).await?)),
+            Self::S3(bucket) => Link::S3(Box::new(bucket.file(outlets)?)),
+        })
     }
 }
 
@@ -122,7 +148,10 @@ macro_rules! step {
             }
         };
         match timeout(within, step).await {
-            Ok(done) => done.map_err(|error: String| format!("{}: {error}", $what)),
+            Ok(done) => done.map_err(|error: String| {
+                let error = $session.words.of(&error);
+                format!("{}: {error}", $what)
+            }),
             Err(_) => Err(format!(
                 "{}: no answer within {} seconds",
                 $what,

@@ -119,12 +119,14 @@ impl SftpFile {
 
     /// Gives the file its final name.
     pub async fn publish(&mut self) -> Result<(), String> {
-        let (part, path) = self.paths.take().ok_or("the file has not been begun")?;
+        let (part, path) = self.paths.as_ref().ok_or("the file has not been begun")?;
         // Some servers replace a file of this name, others refuse.
-        if self.session.find(&path).await?.is_some() {
+        if self.session.find(path).await?.is_some() {
             return Err("there is a file of this name".to_owned());
         }
-        self.session.rename(&part, &path).await
+        self.session.rename(part, path).await?;
+        self.paths = None;
+        Ok(())
     }
 
     /// Removes a file.

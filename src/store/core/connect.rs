@@ -247,3 +247,32 @@ async fn is_good<C: Connection>(
     connection.ping().await?;
     Ok(!connection.is_in_transaction() && !writability.condemns(met.age))
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::Statement;
+
+    use super::*;
+
+    /// After a power failure, a file has what was committed only if each commit was written through to the disk.
+    #[tokio::test]
+    async fn an_sqlite_file_is_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/t.db", folder.path().display());
+        let state = Writability::new(DbBackend::Sqlite);
+        for purpose in [Purpose::Create, Purpose::Write] {
+            let pool = sqlite(&url, 1, purpose, &state).await.unwrap();
+            let setting = async |name: &str| {
+                let query = format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}");
+                let query = Statement::from_string(DbBackend::Sqlite, query);
+                let row = pool.query_one_raw(query).await.unwrap().unwrap();
+                row.try_get_by_index::<String>(0).unwrap()
+            };
+            // FULL: with less, the last commits of a WAL are lost in a power failure.
+            assert_eq!(setting("synchronous").await, "2", "{purpose:?}");
+            assert_eq!(setting("journal_mode").await, "wal", "{purpose:?}");
+            assert_eq!(setting("foreign_keys").await, "1", "{purpose:?}");
+            pool.close().await.unwrap();
+        }
+    }
+}

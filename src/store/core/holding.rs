@@ -14,6 +14,11 @@ const SHARE: u32 = 15;
 /// the pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Pause after a background read, in times of its duration: the reads take at most a fifth of a core.
+const READ_SHARE: u32 = 4;
+/// Longest pause after a background read.
+const READ_PAUSE_MAX: Duration = Duration::from_secs(10);
+
 impl Store {
     /// Returns the target duration of a background transaction. An SQLite file has one writer, which everyone else
     /// waits for; PostgreSQL writers do not block each other, and each transaction has a higher cost.
@@ -30,6 +35,11 @@ impl Store {
             true => BREATH,
             false => pause_of_one_writer(took),
         }
+    }
+
+    /// Returns the pause after a background read that took this time. Reads hold nobody up, but use the processor.
+    pub fn pause_after_read(&self, took: Duration) -> Duration {
+        took.saturating_mul(READ_SHARE).min(READ_PAUSE_MAX)
     }
 }
 

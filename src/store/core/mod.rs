@@ -2,6 +2,7 @@
 //! leases.
 
 pub(super) mod audit;
+pub(super) mod batches;
 pub(super) mod bulk;
 pub mod clearing;
 pub(super) mod clock_steps;

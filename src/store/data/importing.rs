@@ -7,9 +7,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use serde_json::Value;
 
 use super::{
@@ -18,10 +16,11 @@ use super::{
 };
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::Result,
     id::{DataTableId, RowImportId},
     store::{
         core::{
+            batches::{self, Waiting},
             bulk,
             gather::padded,
             jobs::{self, State},
@@ -37,11 +36,7 @@ use crate::{
 };
 
 /// Rows that are imported together, from one or more waiting batches.
-pub struct Batch {
-    /// Number of the first row of each batch.
-    first_rows: Vec<i64>,
-    rows: Vec<Row>,
-}
+pub struct Batch(Waiting<Row>);
 
 /// Result of processing a batch.
 pub struct BatchResult {
@@ -60,35 +55,18 @@ struct Outcome {
 
 /// Returns the next rows of an import, from at most `batches` batches; `None` if nothing is left.
 pub async fn next_batch(scope: &Scope, id: RowImportId, batches: u64) -> Result<Option<Batch>> {
-    use data_table_import_batch::{Column, Entity};
     let import = jobs::find::<data_table_import::Entity>(scope, id.0).await?;
     let import = import.ok_or_else(|| missing(id))?;
     if import.finished_at.is_some() {
         return Ok(None);
     }
-    let waiting = scope
-        .find::<Entity>()
-        .filter(Column::ImportId.eq(id.0))
-        .order_by_asc(Column::FirstRow)
-        .limit(batches)
-        .all(scope.reader())
-        .await?;
-    if waiting.is_empty() {
-        return Ok(None);
-    }
-    let mut rows = Vec::new();
-    for batch in &waiting {
-        let mut more: Vec<Row> = serde_json::from_str(&batch.rows).map_err(Error::internal)?;
-        rows.append(&mut more);
-    }
-    Ok(Some(Batch {
-        first_rows: waiting.iter().map(|batch| batch.first_row).collect(),
-        rows,
-    }))
+    let waiting = batches::first::<data_table_import_batch::Entity, _>(scope, id.0, batches);
+    Ok(waiting.await?.map(Batch))
 }
 
 /// Imports a batch in one transaction. Skips work that another hub has completed meanwhile.
-pub async fn work(scope: &Scope, id: RowImportId, batch: Batch) -> Result<BatchResult> {
+pub async fn work(scope: &Scope, id: RowImportId, Batch(batch): Batch) -> Result<BatchResult> {
+    use data_table_import_batch::Entity as Batches;
     scope
         .record(async |transaction| {
             let begun = Instant::now();
@@ -97,7 +75,7 @@ pub async fn work(scope: &Scope, id: RowImportId, batch: Batch) -> Result<BatchR
                 held: begun.elapsed(),
             };
             // Locked first, as the uplink path does: nothing else changes the rows of these devices.
-            let devices = hold_devices(scope, &transaction, &batch).await?;
+            let devices = hold_devices(scope, &transaction, &batch.rows).await?;
             // The lock serializes two hubs on one database.
             let import = scope
                 .find::<data_table_import::Entity>()
@@ -109,16 +87,12 @@ pub async fn work(scope: &Scope, id: RowImportId, batch: Batch) -> Result<BatchR
             if import.finished_at.is_some() {
                 return Ok(worked(true));
             }
-            match take(scope, &transaction, id, &batch.first_rows).await? {
-                0 => return Ok(worked(false)),
-                taken if taken != batch.first_rows.len() as u64 => {
-                    return Err(Error::overloaded("another hub is working on this import"));
-                }
-                _ => {}
+            if !batches::take::<Batches>(scope, &transaction, id.0, &batch.first_rows).await? {
+                return Ok(worked(false));
             }
             let table = DataTableId(import.data_table_id);
             let oldest = oldest(scope, &transaction, table).await?;
-            let present = present(scope, &transaction, table, &batch).await?;
+            let present = present(scope, &transaction, table, &batch.rows).await?;
             let rules = Rules {
                 scope,
                 import: id,
@@ -144,7 +118,7 @@ pub async fn work(scope: &Scope, id: RowImportId, batch: Batch) -> Result<BatchR
             ];
             adding::add(&transaction, outcome.added).await?;
             bulk::insert(&transaction, outcome.failed, None).await?;
-            let is_done = !is_more(scope, &transaction, id).await?;
+            let is_done = !batches::is_more::<Batches>(scope, &transaction, id.0).await?;
             advance(scope, &transaction, id, is_done, counts).await?;
             Ok(worked(is_done))
         })
@@ -155,12 +129,10 @@ pub async fn work(scope: &Scope, id: RowImportId, batch: Batch) -> Result<BatchR
 async fn hold_devices(
     scope: &Scope,
     transaction: &DatabaseTransaction,
-    batch: &Batch,
+    rows: &[Row],
 ) -> Result<HashSet<String>> {
     use device::{Column, Entity};
-    let named: BTreeSet<&str> = contents(&batch.rows)
-        .map(|content| &*content.device_id)
-        .collect();
+    let named: BTreeSet<&str> = contents(rows).map(|content| &*content.device_id).collect();
     let named: Vec<String> = named.into_iter().map(ToOwned::to_owned).collect();
     let found: Vec<(i64, String)> = scope
         .find::<Entity>()
@@ -177,23 +149,6 @@ async fn hold_devices(
         .iter()
         .filter_map(|state| found.remove(&state.device_key));
     Ok(held.collect())
-}
-
-/// Deletes waiting batches, and returns their number.
-async fn take(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    id: RowImportId,
-    first_rows: &[i64],
-) -> Result<u64> {
-    use data_table_import_batch::{Column, Entity};
-    let taken = scope
-        .delete::<Entity>()
-        .filter(Column::ImportId.eq(id.0))
-        .filter(Column::FirstRow.is_in(first_rows.iter().copied()))
-        .exec(transaction)
-        .await?;
-    Ok(taken.rows_affected)
 }
 
 /// Returns the time before which the data table keeps no rows; `None` if it keeps all.
@@ -218,11 +173,11 @@ async fn present(
     scope: &Scope,
     transaction: &DatabaseTransaction,
     table: DataTableId,
-    batch: &Batch,
+    rows: &[Row],
 ) -> Result<HashMap<(String, Time), u32>> {
     use data_table_row::{Column, Entity};
     let mut times: BTreeMap<&str, BTreeSet<Time>> = BTreeMap::new();
-    for content in contents(&batch.rows) {
+    for content in contents(rows) {
         let times = times.entry(&content.device_id).or_default();
         times.insert(content.time);
     }
@@ -310,24 +265,6 @@ impl Rules<'_> {
             uplink_id: Set(None),
         }
     }
-}
-
-/// True if batches are waiting.
-async fn is_more(
-    scope: &Scope,
-    transaction: &DatabaseTransaction,
-    id: RowImportId,
-) -> Result<bool> {
-    use data_table_import_batch::{Column, Entity};
-    let left = scope
-        .find::<Entity>()
-        .filter(Column::ImportId.eq(id.0))
-        .select_only()
-        .column(Column::FirstRow)
-        .into_tuple::<i64>()
-        .one(transaction)
-        .await?;
-    Ok(left.is_some())
 }
 
 async fn advance(

@@ -1,7 +1,5 @@
 //! Imports of rows into data tables: the job, its waiting rows, and the rows that were refused.
 
-use std::mem;
-
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr,
 };
@@ -15,7 +13,7 @@ use crate::{
     store::{
         core::{
             audit::subject,
-            bulk,
+            batches::{self, batch_table},
             handle::Store,
             jobs::{self, State, owned_jobs},
             listing::{self, Order, Place, Stretch},
@@ -28,10 +26,10 @@ use crate::{
     },
 };
 
-/// Number of batches stored in one transaction, each with a few dozen rows.
-const BATCHES: usize = 20;
-
 owned_jobs!(data_table_import of data_table by DataTableId: "import", "imports are running");
+batch_table!(data_table_import_batch);
+
+pub use crate::store::core::batches::rows_to_text;
 
 /// Import to create.
 pub struct NewImport {
@@ -147,27 +145,8 @@ pub async fn insert(scope: &Scope, table: DataTableId, new: NewImport) -> Result
     }
     .insert(writer)
     .await?;
-    let mut stretch = Vec::new();
-    for (first_row, rows) in new.batches {
-        stretch.push(data_table_import_batch::ActiveModel {
-            tenant_id: Set(scope.tenant.0),
-            import_id: Set(model.id),
-            first_row: Set(first_row),
-            rows: Set(rows),
-        });
-        if stretch.len() == BATCHES {
-            keep(scope, mem::take(&mut stretch)).await?;
-        }
-    }
-    keep(scope, stretch).await?;
+    batches::store::<data_table_import_batch::Entity>(scope, model.id, new.batches).await?;
     show(scope, table, &model).await
-}
-
-/// Stores several batches in one transaction.
-async fn keep(scope: &Scope, batches: Vec<data_table_import_batch::ActiveModel>) -> Result<()> {
-    let transaction = scope.store.begin([]).await?;
-    let written = bulk::insert(&transaction, batches, None).await;
-    Ok(transaction.finish(written).await?)
 }
 
 /// Makes a fully stored import visible to the tenant.
@@ -200,11 +179,6 @@ async fn show(
             Import::try_from(shown)
         })
         .await
-}
-
-/// Serializes rows to their stored form.
-pub fn rows_to_text(rows: &[Row]) -> Result<String> {
-    serde_json::to_string(rows).map_err(Error::internal)
 }
 
 /// Returns an import of a data table.

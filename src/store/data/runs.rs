@@ -236,6 +236,31 @@ pub async fn fail(
         .await
 }
 
+/// Makes a run wait whose attempt a stop of the hub has interrupted; the attempt does not count as a failed one. The
+/// caller has the lease of the export.
+pub async fn put_back(scope: &Scope, id: ExportId) -> Result<()> {
+    scope
+        .keep(async |transaction| {
+            if lock(scope, &transaction, id).await?.is_none() {
+                return Ok(());
+            }
+            let open = open_run(scope, &transaction, id).await?;
+            let Some(run) = open.filter(|run| run.state == State::Running) else {
+                return Ok(());
+            };
+            let now = scope.now();
+            let changed = export_run::ActiveModel {
+                state: Set(State::Waiting.as_str().to_owned()),
+                round: Set((run.round - 1).max(0)),
+                due_at: Set(Some(now)),
+                updated_at: Set(now),
+                ..Default::default()
+            };
+            change(scope, &transaction, &run, changed).await.map(drop)
+        })
+        .await
+}
+
 /// Bounds of the rows of a run.
 struct Window {
     position: Option<Uuid>,

@@ -31,7 +31,7 @@ use crate::{
             listing::{self, Order, Place, Span, Stretch},
             page::Page,
             scope::Scope,
-            words::{Word, words},
+            words::{of_column, words},
         },
         deliveries::parking::parked,
         integrations::policy::EventType,
@@ -161,7 +161,9 @@ pub async fn get(scope: &Scope, integration: IntegrationId, id: Uuid) -> Result<
         .filter(Column::IntegrationId.eq(integration.0))
         .one(scope.reader())
         .await?;
-    Ok(found.ok_or_else(|| Error::missing("delivery", id))?.into())
+    found
+        .ok_or_else(|| Error::missing("delivery", id))?
+        .try_into()
 }
 
 /// Returns a page of an integration's deliveries, in the order of queuing.
@@ -180,7 +182,7 @@ pub async fn list(
     let order = Order::by_key(Column::Id.into_expr(), newest_first);
     let found = order.of(query, stretch)?.all(scope.reader()).await?;
     let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Delivery::from))
+    page.of(total).try_map(Delivery::try_from)
 }
 
 /// Returns the attempts of these deliveries, in their order.
@@ -210,8 +212,10 @@ pub async fn attempts(scope: &Scope, deliveries: &[Uuid]) -> Result<Vec<AttemptO
     Ok(found.into_iter().map(attempt).collect())
 }
 
-impl From<delivery::Model> for Delivery {
-    fn from(model: delivery::Model) -> Self {
+impl TryFrom<delivery::Model> for Delivery {
+    type Error = Error;
+
+    fn try_from(model: delivery::Model) -> Result<Self> {
         let delivery::Model {
             tenant_id: _,
             id,
@@ -231,13 +235,13 @@ impl From<delivery::Model> for Delivery {
             round_start,
             last_answer,
         } = model;
-        let state = State::of_word(&state).unwrap_or(State::Pending);
-        Self {
+        use delivery::Column;
+        Ok(Self {
             id,
             device_id,
-            kind: EventType::of_word(&kind).unwrap_or(EventType::Data),
+            kind: of_column(Column::Kind, &kind)?,
             subject_id,
-            state,
+            state: of_column(Column::State, &state)?,
             attempt,
             round_start,
             ordered,
@@ -248,6 +252,6 @@ impl From<delivery::Model> for Delivery {
             last_answer,
             created_at,
             updated_at,
-        }
+        })
     }
 }

@@ -70,8 +70,8 @@ pub async fn due(
         let behind = behind.into_iter().map(|found| found.delivery.id).collect();
         park(scope, integration, behind).await?;
     }
-    let first = first.into_iter().map(|found| found.delivery.into());
-    Ok((first.collect(), is_full))
+    let first = first.into_iter().map(|found| found.delivery.try_into());
+    Ok((first.collect::<Result<_>>()?, is_full))
 }
 
 /// Returns the due time of the next delivery that is not due yet.

@@ -133,7 +133,8 @@ async fn take_back(
         .await?;
     for model in waiting {
         let why = "made way for a newer desired state";
-        downlinks::end(scope, transaction, model.into(), State::Cancelled, why).await?;
+        let downlink = model.try_into()?;
+        downlinks::end(scope, transaction, downlink, State::Cancelled, why).await?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    QueryFilter, QuerySelect, sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ use crate::{
     store::{
         access::tenants,
         core::{
+            batches::{self, batch_table},
             bulk,
             handle::Store,
             jobs::{self, JobTable},
@@ -40,16 +41,17 @@ use crate::{
     },
 };
 
+pub use crate::store::core::batches::rows_to_text;
+
 pub use super::import::{Batch, Import, NewImport, Row, RowResult, State};
+
+batch_table!(device_import_batch);
 
 /// Operation that the audit log names for imported devices.
 const OPERATION: &str = "create_device_import";
 
 /// Maximum number of unfinished imports per tenant.
 const WAITING_MAX: u64 = 10;
-
-/// Number of batches written in one transaction, each with a few dozen rows.
-const BATCHES: usize = 20;
 
 /// Caller who began an import.
 #[derive(Serialize, Deserialize)]
@@ -103,27 +105,8 @@ pub async fn insert(scope: &Scope, new: NewImport) -> Result<Import> {
     }
     .insert(writer)
     .await?;
-    let mut stretch = Vec::new();
-    for (first_row, rows) in new.batches {
-        stretch.push(device_import_batch::ActiveModel {
-            tenant_id: Set(scope.tenant.0),
-            import_id: Set(model.id),
-            first_row: Set(first_row),
-            rows: Set(rows),
-        });
-        if stretch.len() == BATCHES {
-            keep(scope, std::mem::take(&mut stretch)).await?;
-        }
-    }
-    keep(scope, stretch).await?;
+    batches::store::<device_import_batch::Entity>(scope, model.id, new.batches).await?;
     show(scope, ImportId(model.id)).await
-}
-
-/// Writes several batches in one transaction.
-async fn keep(scope: &Scope, batches: Vec<device_import_batch::ActiveModel>) -> Result<()> {
-    let transaction = scope.store.begin([]).await?;
-    let written = bulk::insert(&transaction, batches, None).await;
-    Ok(transaction.finish(written).await?)
 }
 
 /// Makes a fully stored import visible to the tenant.
@@ -159,11 +142,6 @@ async fn refuse_more(scope: &Scope, connection: &impl ConnectionTrait) -> Result
         ));
     }
     Ok(())
-}
-
-/// Serializes rows to their stored form.
-pub fn rows_to_text(rows: &[Row]) -> Result<String> {
-    serde_json::to_string(rows).map_err(Error::internal)
 }
 
 /// Returns an import.
@@ -224,25 +202,14 @@ pub async fn next_batch(
     if model.finished_at.is_some() {
         return Ok(None);
     }
-    let waiting = scope
-        .find::<device_import_batch::Entity>()
-        .filter(device_import_batch::Column::ImportId.eq(id.0))
-        .order_by_asc(device_import_batch::Column::FirstRow)
-        .limit(batches)
-        .all(scope.reader())
-        .await?;
-    if waiting.is_empty() {
+    let waiting = batches::first::<device_import_batch::Entity, _>(scope, id.0, batches).await?;
+    let Some(waiting) = waiting else {
         return Ok(None);
-    }
-    let mut rows = Vec::new();
-    for batch in &waiting {
-        let mut more: Vec<Row> = serde_json::from_str(&batch.rows).map_err(Error::internal)?;
-        rows.append(&mut more);
-    }
+    };
     let author: Author = serde_json::from_value(model.author).map_err(Error::internal)?;
     let batch = Batch {
-        first_rows: waiting.iter().map(|batch| batch.first_row).collect(),
-        rows,
+        first_rows: waiting.first_rows,
+        rows: waiting.rows,
         on_existing: words::of_column(device_import::Column::OnExisting, &model.on_existing)?,
     };
     let scope = scope.on_behalf(Call {
@@ -282,6 +249,7 @@ pub struct BatchResult {
 
 /// Imports a batch in one transaction. Skips work that another hub has completed meanwhile.
 pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<BatchResult> {
+    use device_import_batch::Entity as Batches;
     scope
         .write(async |transaction| {
             let begun = Instant::now();
@@ -301,35 +269,16 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<BatchResu
             if import.finished_at.is_some() {
                 return Ok(worked(true, Counts::default()));
             }
-            let batches = batch.first_rows.len() as u64;
-            let taken = scope
-                .delete::<device_import_batch::Entity>()
-                .filter(device_import_batch::Column::ImportId.eq(id.0))
-                .filter(device_import_batch::Column::FirstRow.is_in(batch.first_rows.clone()))
-                .exec(&*transaction)
-                .await?;
-            // Another hub has completed only some of the batches: the rest are read again.
-            match taken.rows_affected {
-                0 => return Ok(worked(false, Counts::default())),
-                taken if taken != batches => {
-                    return Err(Error::overloaded("another hub is working on this import"));
-                }
-                _ => {}
+            if !batches::take::<Batches>(scope, &transaction, id.0, &batch.first_rows).await? {
+                return Ok(worked(false, Counts::default()));
             }
             let (rows, counts) = write_rows(scope, &transaction, id, batch).await?;
             bulk::insert(&transaction, rows, None).await?;
-            let left = scope
-                .find::<device_import_batch::Entity>()
-                .filter(device_import_batch::Column::ImportId.eq(id.0))
-                .select_only()
-                .column(device_import_batch::Column::FirstRow)
-                .into_tuple::<i64>()
-                .one(&*transaction)
-                .await?;
+            let is_done = !batches::is_more::<Batches>(scope, &transaction, id.0).await?;
             let now = clock::now();
-            let (state, finished_at) = match left {
-                None => (State::Done, Some(now)),
-                Some(_) => (State::Running, None),
+            let (state, finished_at) = match is_done {
+                true => (State::Done, Some(now)),
+                false => (State::Running, None),
             };
             let changed = device_import::ActiveModel {
                 updated_at: Set(now),
@@ -342,7 +291,7 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<BatchResu
                 ..Default::default()
             };
             change(scope, &transaction, id, changed).await?;
-            Ok(worked(left.is_none(), counts))
+            Ok(worked(is_done, counts))
         })
         .await
 }

@@ -137,7 +137,7 @@ pub(super) async fn queue(
         .note_created(transaction, subject(RESOURCE, model.id), &new)
         .await?;
     transaction.then(Then::Downlinks);
-    let downlink = Downlink::from(model);
+    let downlink = Downlink::try_from(model)?;
     tell(scope, transaction, &downlink, "a downlink was queued").await?;
     Ok(downlink)
 }
@@ -150,7 +150,7 @@ pub async fn get(scope: &Scope, device: DeviceKey, id: Uuid) -> Result<Downlink>
         .filter(downlink::Column::Id.eq(id))
         .one(scope.reader())
         .await?;
-    found.map(Downlink::from).ok_or_else(|| missing(id))
+    found.ok_or_else(|| missing(id))?.try_into()
 }
 
 /// Returns the device of a downlink over this connection.
@@ -240,7 +240,7 @@ pub async fn list(
     let order = Order::by_key(downlink::Column::Id.into_expr(), newest_first);
     let found = order.of(query, stretch)?.all(scope.reader()).await?;
     let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Downlink::from))
+    page.of(total).try_map(Downlink::try_from)
 }
 
 impl Filter {
@@ -264,7 +264,7 @@ pub async fn cancel(scope: &Scope, device_id: &str, id: Uuid) -> Result<Downlink
                 .lock_exclusive()
                 .one(&*transaction)
                 .await?;
-            let downlink = Downlink::from(found.ok_or_else(|| missing(id))?);
+            let downlink = Downlink::try_from(found.ok_or_else(|| missing(id))?)?;
             downlink.check_waits()?;
             end(
                 scope,

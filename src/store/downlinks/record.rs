@@ -11,7 +11,7 @@ use crate::{
     store::{
         core::{
             json::members,
-            words::{Word, words},
+            words::{of_column, words},
         },
         entities::downlink,
         live::events::NewEvent,
@@ -198,8 +198,10 @@ fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error>
     serializer.serialize_str(&hex::encode(bytes))
 }
 
-impl From<downlink::Model> for Downlink {
-    fn from(model: downlink::Model) -> Self {
+impl TryFrom<downlink::Model> for Downlink {
+    type Error = Error;
+
+    fn try_from(model: downlink::Model) -> Result<Self> {
         let downlink::Model {
             tenant_id: _,
             id,
@@ -227,13 +229,14 @@ impl From<downlink::Model> for Downlink {
             created_at,
             updated_at,
         } = model;
-        Self {
+        use downlink::Column;
+        Ok(Self {
             id,
             device: DeviceKey(device_key),
             queued: NewDownlink {
                 connection: ConnectionId(connection_id),
                 network_device_id,
-                origin: Origin::of_word(&origin).unwrap_or(Origin::Api),
+                origin: of_column(Column::Origin, &origin)?,
                 payload,
                 values: content,
                 f_port: u8::try_from(f_port).unwrap_or_default(),
@@ -246,7 +249,7 @@ impl From<downlink::Model> for Downlink {
                 expires_at,
                 is_pushed: due_at.is_some(),
             },
-            state: State::of_word(&state).unwrap_or(State::Queued),
+            state: of_column(Column::State, &state)?,
             attempt,
             due_at,
             is_sending,
@@ -258,6 +261,6 @@ impl From<downlink::Model> for Downlink {
             last_error,
             created_at,
             updated_at,
-        }
+        })
     }
 }

@@ -59,7 +59,7 @@ async fn read(
         .limit(limit)
         .all(scope.reader())
         .await?;
-    Ok(found.into_iter().map(Delivery::from).collect())
+    found.into_iter().map(Delivery::try_from).collect()
 }
 
 /// Settles received deliveries, unless they are settled already.

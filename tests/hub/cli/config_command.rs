@@ -1,9 +1,9 @@
 //! `thingshub config check`, and what a start with wrong settings says.
 
-use std::{fs, net::TcpListener};
+use std::fs;
 
 use super::commands::Person;
-use crate::support::{database::Database, server::Hub};
+use crate::support::{database::Database, ports::free_port, server::Hub};
 
 #[tokio::test]
 async fn each_setting_is_shown_with_its_source() {
@@ -107,12 +107,7 @@ async fn all_problems_are_told_at_once() {
 
 #[tokio::test]
 async fn a_database_that_nobody_serves_is_named() {
-    // The port is free again, and nobody else gets it within the test.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let url = format!("postgres://hub:hidden@127.0.0.1:{port}/hub");
     let person = Person::new();
     for command in [

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     database::{Database, on_both_databases},
-    server::{Answer, Hub, WithJson},
+    server::{Answer, EUI, Hub, WithJson},
 };
 
 on_both_databases!(
@@ -13,6 +13,7 @@ on_both_databases!(
     of_two_changes_at_once_one_wins,
     a_repeated_request_is_done_once,
     a_key_is_forgotten_after_a_day,
+    what_a_device_does_leaves_its_revision_alone,
 );
 
 async fn put_if(hub: &Hub, path: &str, etag: &str, body: &Value) -> Answer {
@@ -155,4 +156,39 @@ async fn a_key_is_forgotten_after_a_day(database: Database) {
         .await
         .created();
     assert_ne!(first["id"], anew["id"]);
+}
+
+async fn what_a_device_does_leaves_its_revision_alone(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    let script =
+        "function decode(p, port, state) { return { new_state: { n: (state.n || 0) + 1 } } }";
+    hub.push("a/b", "1", script).await;
+    hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
+        .await;
+    let sigfox = json!({"settings": {"type": "sigfox"}});
+    let settings = format!("network-connections/{}/downlink-settings", connection.id);
+    hub.put(&settings, &sigfox).await.ok();
+    let paths = [
+        "devices/d".to_owned(),
+        format!("network-connections/{}", connection.id),
+    ];
+    let mut before = Vec::new();
+    for path in &paths {
+        before.push(hub.get(path).await);
+    }
+    for _ in 0..3 {
+        hub.uplink(&connection, EUI).await;
+    }
+    hub.ingest(&connection, "no message").await.refused(400);
+    let downlink = json!({"payload_hex": "0102030405060708"});
+    hub.post("devices/d/downlinks", &downlink).await.created();
+    for (path, before) in paths.iter().zip(before) {
+        let after = hub.get(path).await;
+        assert_ne!(after.body, before.body, "{path}");
+        assert_eq!(after.headers["etag"], before.headers["etag"], "{path}");
+    }
+    // Whoever has read it before the messages changes it.
+    let body = json!({"name": "renamed", "driver": "a/b:1"});
+    put_if(&hub, "devices/d", "\"1\"", &body).await.ok();
 }

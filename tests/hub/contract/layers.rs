@@ -202,7 +202,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("outgoing", &["causes", "clock", "priority"]),
     (
         "housekeeping",
-        &["clock", "config", "error", "id", "metrics", "pace", "store"],
+        &[
+            "clock",
+            "config",
+            "error",
+            "metrics",
+            "pace",
+            "sole_lease",
+            "store",
+        ],
     ),
     (
         "export",
@@ -225,8 +233,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "rollups",
-        &["config", "error", "id", "metrics", "pace", "store"],
+        &[
+            "config",
+            "error",
+            "id",
+            "metrics",
+            "pace",
+            "sole_lease",
+            "store",
+        ],
     ),
+    ("sole_lease", &["error", "id", "store"]),
     ("jobs", &["error", "id", "store", "supervise"]),
     (
         "live",

@@ -119,7 +119,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Scheduled exports of a data table",
-        &[("store/data/scheduled.rs", "EXPORTS_MAX")],
+        &[("store/data/scheduled/mod.rs", "EXPORTS_MAX")],
     ),
     (
         "Scheduled exports that a hub works on",
@@ -200,7 +200,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Rows that are rolled up at a time",
-        &[("rollups.rs", "ROWS"), ("rollups.rs", "HOURS_MAX")],
+        &[("rollups.rs", "ROWS_MAX"), ("rollups.rs", "HOURS_MAX")],
     ),
     (
         "Items (buckets by groups by columns)",

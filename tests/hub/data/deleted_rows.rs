@@ -2,16 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    database::{Database, on_both_databases},
-    rows::fill,
-    server::{Connection, Hub, PASSWORD, things_stack},
+use crate::{
+    eventually,
+    support::{
+        database::{Database, on_both_databases},
+        rows::{count, fill},
+        server::{Connection, Hub, PASSWORD, things_stack},
+    },
 };
 
 on_both_databases!(
     rows_of_a_period_or_a_device_are_deleted,
     a_deletion_of_rows_must_say_which,
     many_rows_are_deleted_while_uplinks_are_taken,
+    rows_outlive_their_uplink_and_device,
 );
 
 const EUI: &str = "AA00000000000001";
@@ -153,4 +157,36 @@ async fn send(hub: &Hub, connection: &Connection) {
     for _ in 0..10 {
         hub.ingest(connection, things_stack(EUI)).await.ok();
     }
+}
+
+async fn rows_outlive_their_uplink_and_device(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    hub.push("a/b", "1", "function decode(p) { return { n: p[0] } }")
+        .await;
+    for (id, eui) in [("d", EUI), ("stays", "AA00000000000002")] {
+        let driver = json!({"driver": "a/b:1"});
+        hub.device(id, &connection, eui, driver).await;
+    }
+    let table = table(&hub, "t").await;
+    for eui in [EUI, EUI, "AA00000000000002"] {
+        hub.uplink(&connection, eui).await;
+    }
+    let path = format!("data-tables/{table}/rows");
+    let rows = hub.list(&path).await;
+    assert_eq!(rows.len(), 3);
+    hub.delete("devices/d").await.ok();
+    eventually("its uplinks are gone", async || {
+        (count(&hub, "uplinks").await == 1).then_some(())
+    })
+    .await;
+    hub.sql("DELETE FROM uplinks").await;
+    assert_eq!(hub.list(&path).await, rows);
+    // Another device of the same name is another device, whose rows come beside them.
+    hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
+        .await;
+    hub.uplink(&connection, EUI).await;
+    let now = hub.list(&path).await;
+    assert_eq!(now[..3], rows[..]);
+    assert_eq!(now.len(), 4);
 }

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use crate::{
     eventually,
     support::{
-        database::{Database, on_both_databases},
-        exports::{add_rows, body, export, numbers, reached, run, table},
+        database::{Database, on_both_databases, query_text},
+        exports::{add_rows, body, export, latest, numbers, reached, run, table},
+        hostile_sftp::{HostileSftp, Mood},
         server::Hub,
         sftp_server::{SftpServer, USER, USER_PASSWORD},
     },
@@ -23,6 +24,7 @@ on_both_databases!(
     a_full_disk_leaves_no_file,
     a_silent_server_is_given_up_and_the_run_goes_on,
     a_run_survives_the_kill_of_the_hub,
+    a_stop_of_the_hub_is_no_failed_attempt,
     a_secret_stays_with_its_address,
 );
 
@@ -226,6 +228,43 @@ async fn a_run_survives_the_kill_of_the_hub(database: Database) {
     let files = server.files();
     assert_eq!(files.len(), 1);
     assert_eq!(numbers(&files[0].1), (1..=60_000).collect::<Vec<_>>());
+}
+
+async fn a_stop_of_the_hub_is_no_failed_attempt(database: Database) {
+    // After two failed attempts a run has failed.
+    let flags = [&ALLOW[..], &["--export-schedule-s", "0"]].concat();
+    let mut hub = Hub::start_with(database, &flags).await;
+    let table = table(&hub, "t", columns()).await;
+    add_rows(&hub, &table, 3, 100).await;
+    let server = HostileSftp::start(Mood::WrongIds).await;
+    let export = export(&hub, &table, &server.target(), json!({})).await;
+    let runs = format!("{export}/runs");
+    hub.post(&runs, &json!({})).await.created();
+    for attempt in 1..=3 {
+        eventually("a part of the file is there", async || {
+            let name = format!(".{attempt}.part");
+            let is_begun = server.files().keys().any(|part| part.ends_with(&name));
+            is_begun.then_some(())
+        })
+        .await;
+        let stopped = hub.end(Signal::SIGTERM).await;
+        assert!(stopped.success(), "{stopped}");
+        assert_eq!(server.files().len(), 0, "the part of attempt {attempt}");
+        let stored = "SELECT state || ' ' || attempts || ' ' || round FROM export_runs";
+        let stored = query_text(&hub.database_url(), stored).await;
+        assert_eq!(stored, format!("waiting {attempt} 0"));
+        hub.start_again().await;
+    }
+    server.turn(Mood::Obeys);
+    // The attempt that the server does not answer is broken off by one more stop.
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again().await;
+    let done = reached(&hub, &export, 1, "succeeded").await;
+    assert_eq!(done["error"], Value::Null);
+    assert_eq!(latest(&hub, &export).await.len(), 1);
+    let files: Vec<Vec<u8>> = server.files().into_values().collect();
+    assert_eq!(files.len(), 1);
+    assert_eq!(numbers(&files[0]), (1..=100).collect::<Vec<_>>());
 }
 
 async fn a_secret_stays_with_its_address(database: Database) {

@@ -11,6 +11,7 @@ mod export_sftp;
 mod exports;
 pub mod fills;
 mod grafana;
+mod hostile_sftp;
 mod latest;
 mod measurements;
 mod pictures;

@@ -12,6 +12,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases, on_postgres},
+        rows::count,
         server::{Answer, Hub, PASSWORD},
     },
 };
@@ -213,6 +214,8 @@ async fn a_killed_hub_goes_on(database: Database) {
     })
     .await;
     hub.end(Signal::SIGKILL).await;
+    let made = count(&hub, "devices").await;
+    assert!(made > 0 && made < 5000, "{made} devices");
     hub.start_again().await;
     let import = done(&hub, &begun).await;
     assert_eq!(counts(&import), [5000, 0, 0, 0]);
@@ -234,6 +237,8 @@ async fn a_hub_goes_on_with_what_another_has_begun() {
         }
         let begun = send(&one, &one.token, "", CSV, file).await.created();
         one.end(Signal::SIGKILL).await;
+        let waiting = count(&two, "device_import_batches").await;
+        assert!(waiting > 0, "it was done when its hub was killed");
         let import = done(&two, &begun).await;
         assert_eq!(counts(&import), [5000, 0, 0, 0]);
     })

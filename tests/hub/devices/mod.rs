@@ -3,6 +3,7 @@
 mod bulk;
 mod desired_state;
 mod downlink_sending;
+mod downlink_statuses;
 mod downlink_templates;
 mod downlinks;
 mod exports;

@@ -171,14 +171,21 @@ async fn a_client_pauses_and_resumes(database: Database) {
     assert_eq!(hub.get(&path).await.ok()["health"]["state"], "never_sent");
     let paused = hub.post(&format!("{path}/pause"), &json!({})).await.ok();
     assert_eq!(paused["health"]["state"], "paused");
-    hub.uplink(&connection, EUIS[0]).await;
-    let waiting = deliveries(&hub, &path, "pending", 1).await;
-    assert_eq!(waiting[0]["attempt"], 0);
+    // Another integration gets each message meanwhile.
+    let other = Sink::willing().await;
+    hub.integration("other", "", &other.url).await;
+    for number in 1..=5 {
+        hub.uplink(&connection, EUIS[0]).await;
+        other.gets(number).await;
+    }
+    let waiting = deliveries(&hub, &path, "pending", 5).await;
+    assert!(waiting.iter().all(|one| one["attempt"] == 0));
     assert!(sink.received().is_empty());
     hub.post(&format!("{path}/resume"), &json!({})).await.ok();
-    sink.gets(1).await;
+    deliveries(&hub, &path, "delivered", 5).await;
+    assert_eq!(sink.received().len(), 5);
     let health = health(&hub, &path, "ok").await;
-    assert_eq!(health["delivered"], 1);
+    assert_eq!(health["delivered"], 5);
     assert_eq!(health["paused_at"], Value::Null);
 }
 

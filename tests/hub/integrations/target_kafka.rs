@@ -9,7 +9,8 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
-        kafka::{Door, Found, Kafka, PASSWORD, TlsDoor, USER, free_port},
+        kafka::{Door, Found, Kafka, PASSWORD, TlsDoor, USER},
+        ports::free_port,
         server::{Connection, Hub},
     },
 };

@@ -196,6 +196,37 @@ async fn a_test_leaves_no_row() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_goes_out_twice_is_one_row() {
+    on_postgres(async |database| {
+        let url = url(&database);
+        execute(url.as_str(), TABLE).await;
+        let (hub, connection) = hub().await;
+        let made = make(&hub, target(&url, columns())).await;
+        hub.uplink(&connection, "AA00000000000001").await;
+        let delivered = delivery(&hub, &made, "delivered").await;
+        let path = format!("integrations/{}/deliveries", made["id"]);
+        let one = format!("{path}/{}", delivered["id"].as_str().unwrap());
+        hub.post(&format!("{one}/resend"), &json!({})).await.ok();
+        let again = eventually("it has gone out again", async || {
+            let found = hub.get(&one).await.ok();
+            let attempts = found["attempts"].as_array().unwrap().len();
+            (attempts == 2 && found["state"] != "pending").then_some(found)
+        })
+        .await;
+        assert_eq!(again["state"], "delivered", "{again}");
+        let count = "SELECT count(*)::text FROM measurements";
+        assert_eq!(query_text(url.as_str(), count).await, "1");
+        // Another message is another row.
+        hub.uplink(&connection, "AA00000000000001").await;
+        eventually("there are two rows", async || {
+            (query_text(url.as_str(), count).await == "2").then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
 /// A server that lets everybody in, and answers the first question by a message that never ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_end_is_not_waited_for() {

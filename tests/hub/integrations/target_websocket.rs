@@ -25,6 +25,8 @@ on_both_databases!(
     who_follows_needs_a_token_or_the_key,
     what_nobody_follows_is_given_up_beyond_the_bound,
     a_follower_that_sends_much_is_cut_off,
+    what_no_follower_has_acknowledged_is_sent_again,
+    a_change_closes_the_streams,
 );
 
 async fn hub(database: Database, flags: &[&str]) -> (Hub, Connection, Value) {
@@ -176,6 +178,45 @@ async fn a_follower_that_sends_much_is_cut_off(database: Database) {
     let _ = greedy.send(Message::text("a".repeat(1_000_000))).await;
     let cut = async { while let Some(Ok(_)) = greedy.next().await {} };
     timeout(Duration::from_secs(20), cut).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
+    next(&mut socket).await;
+}
+
+/// A message counts as delivered by the answer to the ping behind it, and not by being sent.
+async fn what_no_follower_has_acknowledged_is_sent_again(database: Database) {
+    let (hub, connection, made) = hub(database, &[]).await;
+    let path = made["target"]["url"].as_str().unwrap();
+    let mut first = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    hub.uplink(&connection, "AA00000000000001").await;
+    // Reading no further, it does not answer the ping.
+    let message = next(&mut first).await;
+    drop(first);
+    let mut second = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    assert_eq!(next(&mut second).await, message);
+    assert_eq!(count(&hub, &made["id"], "delivered").await, 0);
+    // Reading on answers it.
+    let reader = tokio::spawn(async move { while let Some(Ok(_)) = second.next().await {} });
+    eventually("the message is settled", async || {
+        (count(&hub, &made["id"], "delivered").await == 1).then_some(())
+    })
+    .await;
+    reader.abort();
+    let stream = path.trim_start_matches("/api/v3/");
+    assert_eq!(hub.get(stream).await.ok()["waiting"], 0);
+}
+
+async fn a_change_closes_the_streams(database: Database) {
+    let (hub, connection, made) = hub(database, &[]).await;
+    let path = made["target"]["url"].as_str().unwrap();
+    let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    let changed = json!({"name": "live", "selector": "", "description": "changed",
+        "target": {"type": "websocket"}});
+    let integration = format!("integrations/{}", made["id"]);
+    hub.put(&integration, &changed).await.ok();
+    let closed = async { while let Some(Ok(_)) = socket.next().await {} };
+    timeout(Duration::from_secs(20), closed).await.unwrap();
+    // Whoever comes back follows by the new rules.
+    let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
     hub.uplink(&connection, "AA00000000000001").await;
     next(&mut socket).await;
 }

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::{
-    sample, sample_json,
+    eventually, sample, sample_json,
     support::{
         database::{Database, on_both_databases},
         server::{Connection, Hub},
+        sink::Sink,
     },
 };
 
@@ -15,6 +16,8 @@ on_both_databases!(
     a_counter_that_comes_again_is_a_copy_for_seconds,
     a_copy_over_another_connection_is_known,
     without_a_window_nothing_is_a_copy,
+    after_the_window_nothing_is_a_copy,
+    a_late_frame_is_a_row_and_is_forwarded,
     a_copy_adds_what_the_first_one_did_not_tell,
 );
 
@@ -245,4 +248,69 @@ async fn a_copy_adds_what_the_first_one_did_not_tell(database: Database) {
     assert_eq!(uplink["radio"]["rssi"], -110.0);
     let events = hub.list("devices/s/events?kind=location").await;
     assert_eq!(events.len(), 1, "told twice, noted once: {events:?}");
+}
+
+async fn after_the_window_nothing_is_a_copy(database: Database) {
+    let hub = Hub::start_with(database, &["--dedupe-window-s", "5"]).await;
+    let connection = connect(&hub, "loriot", "loriot").await;
+    hub.device("d", &connection, "1000000000000001", json!({}))
+        .await;
+    let again = async || {
+        let receipt = hub.ingest(&connection, sample("loriot.json")).await.ok();
+        receipt["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(again().await, "recorded");
+    assert_eq!(again().await, "duplicate");
+    // A copy does not make the window longer.
+    eventually("the window is over", async || {
+        (again().await == "recorded").then_some(())
+    })
+    .await;
+    let uplinks = hub.list("devices/d/uplinks").await;
+    let time = |of: usize| -> chrono::DateTime<chrono::Utc> {
+        uplinks[of]["received_at"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let apart = (time(0) - time(1)).num_milliseconds();
+    assert!(apart >= 5000, "{apart} ms");
+}
+
+async fn a_late_frame_is_a_row_and_is_forwarded(database: Database) {
+    let hub = Hub::start_with(database, &["--outgoing-allow", "127.0.0.0/8"]).await;
+    let connection = connect(&hub, "loriot", "loriot").await;
+    hub.push("a/b", "1", "function decode(p) { return { n: p[0] } }")
+        .await;
+    let more = json!({"driver": "a/b:1"});
+    hub.device("d", &connection, "1000000000000001", more).await;
+    let sink = Sink::willing().await;
+    hub.integration("erp", "", &sink.url).await;
+    let table = json!({"name": "t", "selector": ""});
+    let table = hub.post("data-tables", &table).await.created()["id"].clone();
+    let at = |minute: u64| 1_769_860_800_000 + minute * 60_000;
+    // The second one is an hour older than the first one.
+    for (counter, minute, value) in [(8, 60, "02"), (7, 0, "01")] {
+        let frame = json!({"cmd": "rx", "EUI": "1000000000000001", "seqno": counter, "ts": at(minute),
+            "fcnt": counter, "port": 2, "data": value});
+        assert_eq!(status(&hub, &connection, &frame).await, "recorded");
+    }
+    let rows = hub.list(&format!("data-tables/{table}/rows")).await;
+    let rows: Vec<(&str, &Value)> = rows
+        .iter()
+        .map(|row| (row["time"].as_str().unwrap(), &row["data"]["n"]))
+        .collect();
+    let times = ["2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z"];
+    assert_eq!(rows, [(times[0], &json!(1)), (times[1], &json!(2))]);
+    let device = hub.get("devices/d").await.ok();
+    assert_eq!(device["state"]["reported"], json!({"n": 2}));
+    let mut forwarded: Vec<Value> = sink
+        .gets(2)
+        .await
+        .iter()
+        .map(|message| message.body["data"]["n"].clone())
+        .collect();
+    forwarded.sort_by_key(Value::as_i64);
+    assert_eq!(forwarded, [1, 2]);
 }

@@ -255,3 +255,39 @@ async fn a_message_is_acknowledged_when_it_is_on_disk() {
     })
     .await;
 }
+
+/// A hub whose lease has run out leaves the broker: another hub may be connected with the same client id by now,
+/// and each would close the connection of the other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_not_renewed_ends_the_subscription() {
+    on_postgres(async |database: Database| {
+        let broker = Broker::start(Door::Open).await;
+        let hub = hub(database).await;
+        subscribe(&hub, &broker, &["up"]).await;
+        broker.publish("up", &message(0)).await;
+        recorded(&hub, [0]).await;
+        for statement in [
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$",
+            "CREATE TRIGGER refusal BEFORE INSERT OR UPDATE ON leases FOR EACH ROW \
+             WHEN (NEW.name LIKE 'network_connection/%') \
+             EXECUTE FUNCTION refuse()",
+        ] {
+            hub.sql(statement).await;
+        }
+        eventually("the hub leaves the broker", async || {
+            let log = broker.log();
+            let left = |line: &&str| {
+                line.contains("Client thingshub")
+                    && (line.contains("disconnected") || line.contains("closed"))
+            };
+            log.lines().find(left).map(drop)
+        })
+        .await;
+        // The broker keeps what comes meanwhile.
+        broker.publish("up", &message(1)).await;
+        hub.sql("DROP TRIGGER refusal ON leases").await;
+        recorded(&hub, 0..2).await;
+    })
+    .await;
+}

@@ -7,6 +7,7 @@ use crate::{
     sample,
     support::{
         database::{Database, on_both_databases},
+        rows::{count, fill, time},
         server::{Connection, Hub, things_stack},
     },
 };
@@ -15,6 +16,7 @@ on_both_databases!(
     what_is_refused_is_counted,
     a_wrong_ingest_key_leaves_a_trace,
     a_network_server_may_name_its_own_kind_of_json,
+    the_unknown_senders_of_late_are_kept,
 );
 
 const EUI: &str = "AA00000000000001";
@@ -169,4 +171,50 @@ async fn a_network_server_may_name_its_own_kind_of_json(database: Database) {
         .body("{}");
     let error = hub.answer(request).await.refused(400);
     assert_eq!(error, "header Content-Type: must be application/json");
+}
+
+async fn the_unknown_senders_of_late_are_kept(database: Database) {
+    const KEPT: u32 = 1000;
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    let other = hub.connect("other").await;
+    let columns =
+        "tenant_id, connection_id, network_device_id, first_seen_at, last_seen_at, messages";
+    for connection in [&connection, &other] {
+        let (id, day) = (connection.id, time(1));
+        let values = format!("1, {id}, 'X' || n.i, {day}, {day}, 1");
+        fill(&hub, KEPT, "unknown_devices", columns, &values).await;
+    }
+    // The first one sends again, which makes it one of late.
+    hub.sql("UPDATE unknown_devices SET network_device_id = 'AA00000000000001' WHERE network_device_id = 'X1'")
+        .await;
+    for eui in ["AA00000000000001", "AA00000000000002", "AA00000000000003"] {
+        let receipt = hub.ingest(&connection, things_stack(eui)).await.ok();
+        assert_eq!(receipt["status"], "unknown_device");
+    }
+    let is_kept = async |id: &str| {
+        let (connection, id) = (connection.id, id);
+        let found = format!(
+            "unknown_devices WHERE connection_id = {connection} AND network_device_id = '{id}'"
+        );
+        count(&hub, &found).await == 1
+    };
+    for (id, kept) in [
+        ("AA00000000000001", true),
+        ("AA00000000000002", true),
+        ("AA00000000000003", true),
+        ("X2", false),
+        ("X3", false),
+        ("X4", true),
+        ("X1000", true),
+    ] {
+        assert_eq!(is_kept(id).await, kept, "{id}");
+    }
+    for connection in [&connection, &other] {
+        let path = format!(
+            "network-connections/{}/unknown-devices?limit=1000",
+            connection.id
+        );
+        assert_eq!(hub.list(&path).await.len(), KEPT as usize);
+    }
 }

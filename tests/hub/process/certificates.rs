@@ -289,6 +289,53 @@ async fn its_own_certificate_has_the_names_in_the_settings() {
     assert!(hub.log().contains("setting tls_names has no effect"));
 }
 
+/// From 14 days before its end, the log warns of a certificate that the operator has to renew.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_certificate_is_warned_of_in_time() {
+    let mut hub = Hub::start(Database::Sqlite).await;
+    hub.end(Signal::SIGTERM).await;
+    let folder = tempfile::tempdir().unwrap();
+    // Writes a certificate that ends in so many days; answers the day of its end, and the certificate.
+    let ending = |days: i64| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let end = time::OffsetDateTime::now_utc() + time::Duration::days(days);
+        params.not_after = end;
+        let cert = params.self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let pair = Pair { cert, key };
+        pair.write(folder.path());
+        (end.date().to_string(), pair.cert)
+    };
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (later, first) = ending(16);
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    hub.start_again_with(&["--tls-cert", &cert, "--tls-key", &key])
+        .await;
+    assert!(answers(&hub, &trusting(&first)).await);
+    hub.may_complain = true;
+    let (soon, second) = ending(13);
+    hub.tell(Signal::SIGHUP);
+    eventually("the second is served", async || {
+        answers(&hub, &trusting(&second)).await.then_some(())
+    })
+    .await;
+    let warning = eventually("its end is warned of", async || {
+        let log = hub.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains("the certificate ends at"));
+        line.map(str::to_owned)
+    })
+    .await;
+    // One warning a day: an earlier one would stand in its place.
+    assert!(
+        warning.contains(&soon) && !warning.contains(&later),
+        "{warning}"
+    );
+    assert!(warning.contains(" WARN "), "{warning}");
+}
+
 /// The hook for ACME clients on the page for operators puts a renewed certificate in its place.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deploy_hook_of_the_page_works() {

@@ -2,15 +2,19 @@
 
 mod backups;
 mod bound_secrets;
+mod bounds;
 mod certificates;
 mod clocks;
 mod data_folder;
+mod first_start;
+mod json_logs;
 mod kept_secrets;
 mod life;
 mod metrics;
 mod outgoing_bounds;
 mod partitions;
 mod plans;
+mod readme;
 mod replicas;
 mod retention;
 mod secret_keys;

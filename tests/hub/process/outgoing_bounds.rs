@@ -1,6 +1,12 @@
 //! Effects of one tenant's addresses and names on this machine and on other tenants.
 
-use std::net::Ipv4Addr;
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -156,5 +162,69 @@ fn names_that_nobody_answers_for_keep_nobody_else_waiting() {
             .body("id\nmine");
         hub.answer(import).await.created();
         drop(silent);
+    });
+}
+
+/// Answers the questions for addresses of names in turn with one of two addresses, as somebody does who wants a
+/// check to see another address than the connection.
+async fn answer_in_turn(socket: UdpSocket, addresses: [Ipv4Addr; 2]) {
+    let (mut question, mut number) = ([0; 512], 0);
+    while let Ok((length, from)) = socket.recv_from(&mut question).await {
+        let question = &question[..length];
+        let Some(end) = question[12..].iter().position(|byte| *byte == 0) else {
+            continue;
+        };
+        let end = 12 + end + 5;
+        let is_of_ipv4 = question[end - 4..end - 2] == [0, 1];
+        // Its id, and the flags of an answer.
+        let mut answer = [
+            &question[..2],
+            &[0x81, 0x80, 0, 1, 0, u8::from(is_of_ipv4), 0, 0, 0, 0],
+        ]
+        .concat();
+        answer.extend_from_slice(&question[12..end]);
+        if is_of_ipv4 {
+            // The name of the question, an address, for no time.
+            answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+            answer.extend_from_slice(&addresses[number % 2].octets());
+            number += 1;
+        }
+        let _ = socket.send_to(&answer, from).await;
+    }
+}
+
+/// The address that was checked is the one that is connected to, whatever the name means a moment later.
+#[test]
+fn a_name_that_changes_its_address_leads_nowhere_else() {
+    const FORBIDDEN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    apart(async || {
+        let names = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.unwrap();
+        tokio::spawn(answer_in_turn(names, [Ipv4Addr::LOCALHOST, FORBIDDEN]));
+        replace("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+        replace("/etc/hosts", "127.0.0.1 localhost\n");
+        let port = willing("127.0.0.1").await;
+        let inside = TcpListener::bind((FORBIDDEN, port)).await.unwrap();
+        let reached = Arc::new(AtomicUsize::new(0));
+        let counted = reached.clone();
+        tokio::spawn(async move {
+            while inside.accept().await.is_ok() {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let hub = Hub::start_with(Database::Sqlite, &["--outgoing-allow", "127.0.0.1"]).await;
+        let path = integration(&hub, "name", &format!("http://turns.example:{port}/")).await;
+        // Each look-up gets the other address: one is allowed and the next one refused.
+        let mut outcomes = Vec::new();
+        for is_expected in [true, false, true] {
+            let tested = eventually("the name means the other address", async || {
+                let tested = try_out(&hub, &path).await;
+                (tested["is_delivered"] == is_expected).then_some(tested)
+            })
+            .await;
+            outcomes.push(tested);
+        }
+        let error = outcomes[1]["error"].as_str().unwrap();
+        assert!(error.contains("outgoing_allow"), "{error}");
+        assert_eq!(reached.load(Ordering::Relaxed), 0);
     });
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::VecDeque,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -27,6 +26,7 @@ use crate::{
     eventually,
     support::{
         messages,
+        ports::free_port,
         server::{Connection, Hub},
     },
 };
@@ -349,11 +349,6 @@ impl Listener {
             }
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Waits until the hub is connected to the connection's broker.

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     eventually,
-    support::{certificates::Authority, database::surroundings, messages},
+    support::{certificates::Authority, database::surroundings, messages, ports::free_port},
 };
 
 pub const USER: &str = "hub";
@@ -216,9 +216,4 @@ fn program() -> PathBuf {
         .join("tools/tansu/bin/tansu");
     assert!(program.exists(), "the broker is missing: make kafka-tools");
     program
-}
-
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

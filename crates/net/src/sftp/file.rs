@@ -16,6 +16,8 @@ use crate::outgoing::Guard;
 const BLOCK: usize = 30_000;
 /// Number of blocks that are under way at a time.
 const AT_ONCE: usize = 16;
+/// Maximum length of the server's name for an open file, by the protocol. Each block repeats it.
+const HANDLE_MAX_BYTES: usize = 256;
 
 /// A session with a server.
 pub struct Session {
@@ -57,8 +59,13 @@ impl Session {
             true => "the folder does not exist".to_owned(),
             false => in_words(&error),
         })?;
+        let handle = handle.handle;
+        if handle.len() > HANDLE_MAX_BYTES {
+            let text = "the server's handle of the file is longer than the protocol allows";
+            return Err(text.to_owned());
+        }
         self.writing = Some(Writing {
-            handle: handle.handle,
+            handle,
             path: path.to_owned(),
             size: 0,
         });
@@ -107,7 +114,13 @@ impl Session {
     /// Gives a file another name, which no file has.
     pub async fn rename(&self, from: &str, to: &str) -> Result<(), String> {
         let renamed = self.link.sftp.rename(from, to).await;
-        renamed.map(drop).map_err(|error| in_words(&error))
+        renamed.map(drop).map_err(|error| match &error {
+            Error::Status(status) if status.status_code == StatusCode::Failure => format!(
+                "the server does not rename it ({}); there may be a file of this name",
+                words_of(&status.error_message)
+            ),
+            error => in_words(error),
+        })
     }
 
     /// Removes a file, if it exists.
@@ -152,6 +165,7 @@ fn refusal_to_write(error: &Error) -> String {
 
 fn in_words(error: &Error) -> String {
     match error {
+        Error::Status(status) if status.status_code == StatusCode::Ok => another_answer(),
         Error::Status(status) => {
             format!(
                 "{}: {}",
@@ -160,12 +174,20 @@ fn in_words(error: &Error) -> String {
             )
         }
         Error::Timeout => "no answer in time".to_owned(),
-        error => error.to_string(),
+        Error::UnexpectedPacket => another_answer(),
+        // The library has dropped the request, for whichever of these reasons.
+        Error::UnexpectedBehavior(_) | Error::IO(_) => {
+            "the server has closed the session, or sent what is not SFTP".to_owned()
+        }
+        Error::Limited(text) => text.clone(),
     }
 }
 
-/// Returns a text of the server, on one line and not long.
+fn another_answer() -> String {
+    "the server has answered another question than the one that it was asked".to_owned()
+}
+
+/// Returns a text of the server on one line. Packets are short, so it is not long.
 fn words_of(text: &str) -> String {
-    let is_plain = |c: &char| !c.is_control();
-    text.chars().filter(is_plain).take(200).collect()
+    text.chars().filter(|c| !c.is_control()).collect()
 }

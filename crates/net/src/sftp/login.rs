@@ -10,9 +10,13 @@ use russh::{
 };
 use russh_sftp::client::{Config as SftpConfig, RawSftpSession};
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Host;
 
-use super::settings::{Login, SeenKey, Settings};
+use super::{
+    settings::{Login, SeenKey, Settings},
+    tied::Tied,
+};
 use crate::outgoing::{Counted, Guard, dial};
 
 /// Maximum number of bytes that a server may send between two packets of ours.
@@ -23,6 +27,8 @@ const WINDOW: u32 = 128 * 1024;
 const PACKET_MAX: u32 = 64 * 1024;
 /// Number of packets that may wait to be read.
 const BUFFERED: usize = 8;
+/// Version of SFTP.
+const VERSION: u32 = 3;
 /// Maximum time for the login.
 const LOGIN_MAX: Duration = Duration::from_secs(30);
 
@@ -56,6 +62,7 @@ pub struct Link {
     pub has_fsync: bool,
     /// Held for as long as the session is used: the connection ends with it.
     _connection: Handle<Check>,
+    _end: DropGuard,
 }
 
 /// Connects to a server and logs in. The error is a text for people.
@@ -68,7 +75,9 @@ pub async fn open(guard: &Guard, settings: &Settings, seen: &SeenKey) -> Result<
 async fn log_in(guard: &Guard, settings: &Settings, seen: &SeenKey) -> Result<Link, String> {
     let host = Host::parse(&settings.host).map_err(|error| format!("host: {error}"))?;
     let socket = dial::connect(guard, &dial::borrowed(&host), settings.port).await?;
-    let socket = Counted::new(socket, UNASKED_MAX_BYTES);
+    let token = CancellationToken::new();
+    let end = token.clone().drop_guard();
+    let socket = Tied::new(Counted::new(socket, UNASKED_MAX_BYTES), &token);
     let check = Check {
         pinned: settings.host_key.clone(),
         seen: seen.clone(),
@@ -115,13 +124,21 @@ async fn log_in(guard: &Guard, settings: &Settings, seen: &SeenKey) -> Result<Li
         request_timeout_secs: settings.timeout.as_secs().max(1),
         ..SftpConfig::default()
     };
-    let sftp = RawSftpSession::new_with_config(channel.into_stream(), limits);
+    let stream = Tied::new(channel.into_stream(), &token);
+    let sftp = RawSftpSession::new_with_config(stream, limits);
     let version = sftp.init().await;
     let version = version.map_err(|_| "the server does not offer SFTP".to_owned())?;
+    if version.version != VERSION {
+        let version = version.version;
+        return Err(format!(
+            "the server offers version {version} of SFTP, and not {VERSION}"
+        ));
+    }
     Ok(Link {
         has_fsync: version.extensions.contains_key("fsync@openssh.com"),
         sftp,
         _connection: connection,
+        _end: end,
     })
 }
 

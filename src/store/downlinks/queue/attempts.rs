@@ -76,7 +76,7 @@ pub async fn expire(scope: &Scope, connection: ConnectionId) -> Result<u64> {
                     .exec(&*transaction)
                     .await?;
                 if changed.rows_affected > 0 {
-                    let mut expired = Downlink::from(old);
+                    let mut expired = Downlink::try_from(old)?;
                     expired.state = State::Expired;
                     let message = "a downlink waited too long";
                     telling::tell(scope, &transaction, &expired, message).await?;
@@ -172,7 +172,7 @@ pub async fn take_for_answer(
             if let Some(answered) = answered.one(&*transaction).await? {
                 let is_open =
                     answered.state == State::Sent.as_str() && answered.transmitted_at.is_none();
-                return Ok(is_open.then(|| answered.into()));
+                return is_open.then(|| answered.try_into()).transpose();
             }
             let first = of_device()
                 .filter(Column::State.eq(State::Queued.as_str()))
@@ -183,7 +183,7 @@ pub async fn take_for_answer(
                 .lock(LockType::Update)
                 .one(&*transaction)
                 .await?;
-            let Some(first) = first.map(Downlink::from) else {
+            let Some(first) = first.map(Downlink::try_from).transpose()? else {
                 return Ok(None);
             };
             scope

@@ -143,7 +143,7 @@ async fn take(
     let claimed = downlink::Model::find_by_statement(statement)
         .all(transaction)
         .await?;
-    Ok(claimed.into_iter().map(Downlink::from).collect())
+    claimed.into_iter().map(Downlink::try_from).collect()
 }
 
 /// Returns the time of the next work on the connection: a downlink to send, if sending is allowed, or to expire.

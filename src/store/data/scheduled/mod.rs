@@ -1,5 +1,7 @@
 //! Scheduled exports of data tables.
 
+mod record;
+
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
@@ -7,21 +9,19 @@ use sea_orm::{
     QuerySelect,
     sea_query::{Expr, LockType},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
+use self::record::columns;
+pub use self::record::{FileForm, FileFormat, NewExport, ScheduledExport};
 use crate::{
     clock::{self, Time},
     error::{Error, Reason, Result},
     id::{DataTableId, ExportId, TenantId},
-    secret::Stored,
     store::{
         core::{
             audit::subject,
             failure,
             handle::Store,
-            json::{from_column, to_json},
             listing::{self, Place, Resource, ResourceOrder, Sort, Stretch},
             page::Page,
             removed,
@@ -37,73 +37,6 @@ pub(super) const RESOURCE: &str = "scheduled-exports";
 /// Maximum number of scheduled exports per data table.
 pub const EXPORTS_MAX: u64 = 20;
 
-/// Format of an exported file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileFormat {
-    Csv,
-    Ndjson,
-    Parquet,
-}
-
-/// Form of an exported file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileForm {
-    /// Format of the file.
-    pub format: FileFormat,
-    /// True if the file is compressed with gzip.
-    pub gzip: bool,
-    /// True for the texts of CSV as they are, false for texts that are safe in spreadsheets.
-    pub raw: bool,
-    /// True for units in the header line of CSV.
-    pub units: bool,
-}
-
-/// Configuration of a scheduled export, as clients provide it.
-#[derive(Debug, Clone, Serialize)]
-pub struct NewExport {
-    /// Name, unique in the data table.
-    pub name: String,
-    /// True if the schedule begins runs.
-    pub enabled: bool,
-    /// True if the first run exports the rows that existed when the export was created.
-    pub include_existing_rows: bool,
-    /// Form of the files.
-    pub file: FileForm,
-    /// Times of the runs, as a cron expression.
-    pub schedule: String,
-    /// Name of the time zone of the schedule.
-    pub timezone: String,
-    /// Type of the target.
-    pub kind: String,
-    /// Settings of the target.
-    pub settings: Value,
-    /// Sealed credentials.
-    #[serde(skip)]
-    pub secret: Option<Vec<u8>>,
-}
-
-/// Scheduled export of a data table.
-#[derive(Debug, Clone)]
-pub struct ScheduledExport {
-    /// Identifier of the export.
-    pub id: ExportId,
-    /// Data table.
-    pub table: DataTableId,
-    /// Configuration, as the client provided it.
-    pub provisioned: NewExport,
-    /// Time of the next run; `None` while it is disabled.
-    pub next_run_at: Option<Time>,
-    /// End of the last run that sent its rows.
-    pub last_success_at: Option<Time>,
-    /// Revision, which grows with every change by a client.
-    pub revision: i64,
-    /// Time of creation.
-    pub created_at: Time,
-    /// Time of the last change.
-    pub updated_at: Time,
-}
-
 /// Filter of scheduled exports; all conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -111,21 +44,6 @@ pub struct Filter {
     pub enabled: Option<bool>,
     /// Text that the name must contain, ignoring case.
     pub search: Option<String>,
-}
-
-impl NewExport {
-    /// Returns the stored credentials and the settings that determine where they are sent.
-    pub fn stored(&self) -> Stored<'_> {
-        Stored {
-            settings: &self.settings,
-            secret: self.secret.as_deref(),
-        }
-    }
-
-    fn has_schedule_of(&self, other: &Self) -> bool {
-        (self.enabled, &self.schedule, &self.timezone)
-            == (other.enabled, &other.schedule, &other.timezone)
-    }
 }
 
 impl Store {
@@ -380,85 +298,10 @@ async fn lock(
         .await
 }
 
-fn columns(scope: &Scope, new: NewExport, now: Time) -> Result<scheduled_export::ActiveModel> {
-    let NewExport {
-        name,
-        enabled,
-        include_existing_rows,
-        file,
-        schedule,
-        timezone,
-        kind,
-        settings,
-        secret: _,
-    } = new;
-    Ok(scheduled_export::ActiveModel {
-        tenant_id: Set(scope.tenant.0),
-        updated_at: Set(now),
-        name: Set(name),
-        enabled: Set(enabled),
-        include_existing_rows: Set(include_existing_rows),
-        file: Set(to_json(&file)?),
-        schedule: Set(schedule),
-        timezone: Set(timezone),
-        kind: Set(kind),
-        settings: Set(settings),
-        ..Default::default()
-    })
-}
-
 pub(super) fn missing(id: ExportId) -> Error {
     Error::missing("scheduled export", id)
 }
 
 fn name_taken(error: DbErr) -> Error {
     failure::name_taken(error, "scheduled export")
-}
-
-impl TryFrom<scheduled_export::Model> for ScheduledExport {
-    type Error = DbErr;
-
-    fn try_from(model: scheduled_export::Model) -> Result<Self, DbErr> {
-        let scheduled_export::Model {
-            tenant_id: _,
-            id,
-            created_at,
-            updated_at,
-            revision,
-            data_table_id,
-            name,
-            enabled,
-            include_existing_rows,
-            file,
-            schedule,
-            timezone,
-            kind,
-            settings,
-            secret,
-            next_run_at,
-            position: _,
-            runs: _,
-            last_success_at,
-        } = model;
-        Ok(Self {
-            id: ExportId(id),
-            table: DataTableId(data_table_id),
-            provisioned: NewExport {
-                name,
-                enabled,
-                include_existing_rows,
-                file: from_column(scheduled_export::Column::File, file)?,
-                schedule,
-                timezone,
-                kind,
-                settings,
-                secret,
-            },
-            next_run_at,
-            last_success_at,
-            revision,
-            created_at,
-            updated_at,
-        })
-    }
 }
