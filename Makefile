@@ -22,7 +22,7 @@ heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-backup bench-data bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
-	contract-outages test-long readme-walk clients browser openapi \
+	contract-outages test-long clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
@@ -53,15 +53,9 @@ test-long: ## what is too heavy for make test: long contract tests, planted faul
 	@$(MAKE) contract-long
 	@$(MAKE) contract-outages
 	@$(MAKE) contract-mutants
-	@$(MAKE) readme-walk
 	@$(MAKE) browser
 	@$(MAKE) faults
 	$(call heading,all passed)
-
-readme-walk: build ## the commands of the README, from a real uplink to decoded data, as they stand there
-	$(call heading,walk of the README)
-	@scripts/need python curl jq
-	@scripts/check-readme
 
 demo: build ## the whole story against a fresh data directory, step by step
 	@scripts/demo
