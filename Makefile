@@ -22,7 +22,7 @@ heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
 	bench-backup bench-data bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
-	clients browser openapi \
+	contract-outages test-long clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
@@ -47,6 +47,14 @@ test: ## everything that must hold before a change lands
 	@$(MAKE) check-reasons
 	@$(MAKE) test-operations
 	@$(MAKE) clients
+	$(call heading,all passed)
+
+test-long: ## what is too heavy for make test: long contract tests, planted faults, outages, pages in a browser; hours
+	@$(MAKE) contract-long
+	@$(MAKE) contract-outages
+	@$(MAKE) contract-mutants
+	@$(MAKE) browser
+	@$(MAKE) faults
 	$(call heading,all passed)
 
 demo: build ## the whole story against a fresh data directory, step by step
@@ -128,9 +136,14 @@ contract: build venv ## the running server against its own OpenAPI document, on 
 	$(call heading,contract tests)
 	@$(CONTRACT)
 
-contract-long: build venv ## the same with 20,000 cases and more
-	$(call heading,contract tests with 20000 cases and more)
-	@export CONTRACT_EXAMPLES=160 CONTRACT_EXAMPLES_POSTGRESQL=100 CONTRACT_CASES_MIN=20000; $(CONTRACT)
+contract-long: build venv ## the same with 40,000 cases and more
+	$(call heading,contract tests with 40000 cases and more)
+	@export CONTRACT_EXAMPLES=160 CONTRACT_EXAMPLES_POSTGRESQL=100 CONTRACT_CASES_MIN=40000 CONTRACT_RULES_MATCH=1; \
+		$(CONTRACT)
+
+contract-outages: build venv ## the same while the database is away or full for moments
+	$(call heading,contract tests with outages of the database)
+	@scripts/need postgres; scripts/with-postgres --no-fsync $(VENV)/bin/python contract-tests/outages
 
 contract-mutants: build venv ## shows that the contract tests notice planted faults
 	$(call heading,contract tests against planted faults)

@@ -1,6 +1,8 @@
 """The faults of what requests have to do with each other, for the cases that no generator makes. They
 get a client that spoils; `owner` is a client of the tenant that has everything."""
 
+import urllib.parse
+
 from tamper import Before, edit, is_one
 
 READ = {}
@@ -99,6 +101,95 @@ def unsigned(message, *_):
     message["headers"].pop("webhook-id", None)
 
 
+def keeps_members(owner, request, answer):
+    """A change that only adds to what an earlier one has set."""
+    if request.method != "PUT" or not is_one(request, "data-tables") or answer.status != 200:
+        return
+    before = BODIES.get(request.path, {})
+    BODIES[request.path] = before | request.body
+    if before.keys() - request.body.keys():
+        owner.call("PUT", request.path, BODIES[request.path])
+
+
+BODIES = {}
+
+
+def query_of(request):
+    return dict(urllib.parse.parse_qsl(request.target.partition("?")[2]))
+
+
+def is_page(request, answer):
+    return request.method == "GET" and answer.status == 200 and "limit" in query_of(request)
+
+
+def repeats_items(owner, request, answer):
+    if is_page(request, answer) and "cursor" in query_of(request) and request.path in LAST:
+        edit(answer, lambda body: body.update(collection=LAST[request.path]))
+    elif is_page(request, answer) and answer.headers.get_content_type() == "application/json":
+        LAST[request.path] = answer.json["collection"]
+
+
+LAST = {}
+
+
+def loses_items(owner, request, answer):
+    """Pages of one that step over every other item."""
+    query = query_of(request)
+    if is_page(request, answer) and query["limit"] == "1" and request.path == "/api/v3/integrations":
+        found = owner.call("GET", f"{request.path}?{urllib.parse.urlencode(query | {'limit': 2})}")
+        answer.headers, answer.body = found.headers, found.body
+        edit(answer, lambda body: body.update(collection=body["collection"][:1]))
+
+
+def ends_early(owner, request, answer):
+    if is_page(request, answer) and "cursor" in query_of(request) and request.path.endswith("/deliveries"):
+        edit(answer, lambda body: body.update(next_cursor=None))
+        del answer.headers["Link"]
+
+
+def without_query(name, end=""):
+    """A hub that never looks at a query parameter."""
+    def change(request, state):
+        query = query_of(request)
+        if request.path.endswith(end) and query.pop(name, None):
+            request.target = f"{request.path}?{urllib.parse.urlencode(query)}"
+    return Before(change)
+
+
+def wrong_total(owner, request, answer):
+    if is_page(request, answer) and "total" in query_of(request) and request.path == "/api/v3/users":
+        edit(answer, lambda body: body.update(total=body["total"] + 1))
+
+
+def no_link(owner, request, answer):
+    if request.path == "/api/v3/users":
+        del answer.headers["Link"]
+
+
+def lives_on_after(status, *ends):
+    """Sessions or keys that open something although they have ended."""
+    def fault(owner, request, answer):
+        if answer.status == status and request.headers.get("Authorization") != "Bearer None" and request.path.endswith(ends):
+            found = owner.call(request.method, request.path, request.body)
+            answer.status, answer.body = 200, found.body
+    return fault
+
+
+def head_of_nothing(owner, request, answer):
+    if request.method == "HEAD" and answer.status == 200:
+        answer.status = 404
+
+
+def head_of_another_type(owner, request, answer):
+    if request.method == "HEAD" and answer.status == 200:
+        answer.headers.replace_header("Content-Type", "text/plain")
+
+
+def head_without_etag(owner, request, answer):
+    if request.method == "HEAD":
+        del answer.headers["ETag"]
+
+
 # By the cases that must notice them.
 DIRECT_FAULTS = {
     "deletions": {
@@ -131,5 +222,31 @@ DIRECT_FAULTS = {
     },
     "queries": {
         "an unknown query parameter that is ignored": Before(drops_query),
+    },
+    "replacements": {
+        "a PUT that keeps what it leaves out": keeps_members,
+    },
+    "pages": {
+        "pages that repeat items": repeats_items,
+        "pages that lose items": loses_items,
+        "a list that ends before its end": ends_early,
+        "a limit that is ignored": without_query("limit", "/devices"),
+        "a filter by state that is ignored": without_query("state", "/deliveries"),
+        "a filter by device that is ignored": without_query("device_id", "/rows"),
+        "a period that is ignored": without_query("from", "/audit-log"),
+        "an order that is ignored": without_query("sort", "/integrations"),
+        "an order of events that is ignored": without_query("sort", "/events"),
+        "a wrong total": wrong_total,
+        "no Link to the next page": no_link,
+    },
+    "sessions": {
+        "a session that outlives its end": lives_on_after(401, "/auth/token"),
+        "an API key that outlives its deletion": lives_on_after(401, "/devices"),
+        "a wrong ingest key": lives_on_after(401, "/uplinks"),
+    },
+    "methods": {
+        "HEAD unlike GET": head_of_nothing,
+        "HEAD with another type": head_of_another_type,
+        "HEAD without ETag": head_without_etag,
     },
 }

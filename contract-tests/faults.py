@@ -1,8 +1,13 @@
 """The faults of single answers and of who is answered, which schemathesis must notice through the proxy."""
 
+import itertools
 import re
 
-from tamper import Before, edit, is_one
+from seed import SECRET
+from tamper import Before, With, edit, is_one
+
+NUMBERS = itertools.count(1)
+TABLES = "/api/v3/data-tables"
 
 
 def status_202(request, answer):
@@ -124,6 +129,14 @@ def in_device(change):
     return fault
 
 
+def in_column(change):
+    """A fault of the first column of every data table that is read."""
+    def fault(request, answer):
+        if request.method == "GET" and is_one(request, "data-tables") and answer.status == 200:
+            edit(answer, lambda body: [column.update(change) for column in body["columns"][:1]])
+    return fault
+
+
 def wrong_media_type(request, answer):
     if request.method == "GET" and request.path == "/api/v3/data-tables" and answer.status == 200:
         answer.headers.replace_header("Content-Type", "text/html")
@@ -164,7 +177,89 @@ def stranger_deletes(request, state):
         request.comes_from(state["token"])
 
 
-# Each fault: what it is, the operations to look at, and how it is planted.
+def is_new_table(request, answer):
+    return request.method == "POST" and request.path == TABLES and answer.status == 201
+
+
+def takes_invalid(request, answer, call):
+    if request.method == "POST" and request.path == TABLES and answer.status == 400:
+        made = call("POST", TABLES, {"name": f"instead-{next(NUMBERS)}", "selector": ""})
+        if made.status == 201:
+            answer.status, answer.headers, answer.body = made.status, made.headers, made.body
+
+
+def loses_new(request, answer, call):
+    if is_new_table(request, answer):
+        call("DELETE", answer.headers["Location"])
+
+
+def loses_change(request, state):
+    # What is there is answered, and nothing changed.
+    if request.method == "PUT" and is_one(request, "data-tables") and request.headers.get("If-Match") != '"0"':
+        request.method, request.body = "GET", None
+
+
+def changes_otherwise(request, answer, call):
+    if request.method == "PUT" and is_one(request, "data-tables") and answer.status == 200:
+        call("PUT", request.path, {"name": f"otherwise-{next(NUMBERS)}", "selector": ""})
+
+
+def deletes_nothing(request, state):
+    # A read instead: it succeeds, and nothing is deleted.
+    if request.method == "DELETE" and is_one(request, "data-tables") and request.headers.get("If-Match") != '"0"':
+        request.method = "GET"
+
+
+def location_elsewhere(request, answer):
+    if is_new_table(request, answer):
+        answer.headers.replace_header("Location", f"{TABLES}/1")
+
+
+def location_nowhere(request, answer):
+    if is_new_table(request, answer):
+        answer.headers.replace_header("Location", f"{TABLES}/999999")
+
+
+def unavailable(request, answer):
+    if request.method == "GET" and is_one(request, "devices") and answer.status == 200:
+        answer.status = 503
+        answer.body = b'{"code": 503, "error": "the database cannot be reached"}'
+
+
+def gives_secret_away(request, answer):
+    if request.method == "GET" and is_one(request, "integrations") and answer.status == 200:
+        edit(answer, lambda body: body.update(description=f"sends {SECRET}"))
+
+
+def secret_in_header(request, answer):
+    if request.method == "GET" and is_one(request, "integrations"):
+        answer.headers["X-Debug"] = request.headers.get("Authorization", "")
+
+
+def wrong_ingest_key(request, state):
+    found = re.fullmatch("/api/v3/network-connections/([0-9]+)/uplinks", request.path)
+    if found and int(found[1]) in state["keys"]:
+        request.comes_from(state["keys"][int(found[1])])
+
+
+def by_caller(name, methods):
+    """A hub that takes a caller of the permission table for the administrator."""
+    def change(request, state):
+        if request.method in methods and request.is_from(state["callers"][name]):
+            request.comes_from(state["token"])
+    return Before(change)
+
+
+def refused_caller(name):
+    """A hub that takes a caller of the permission table for one who may not."""
+    def change(request, state):
+        if request.is_from(state["callers"][name]):
+            request.comes_from(state["callers"]["drivers:read"])
+    return Before(change)
+
+
+# Each fault: what it is, the operations to look at, how it is planted, and where several tests notice
+# it, the title of the failure that it must end in.
 FAULTS = {
     "an undeclared status, 202 for 200": (["list_devices"], status_202),
     "a wrong status, 200 for 201": (["create_data_table"], status_200),
@@ -200,4 +295,28 @@ FAULTS = {
     "a viewer who may read the audit log": (["list_audit_log"], Before(viewer_administers)),
     "another tenant's resource given to a stranger": (["get_device"], Before(stranger_reads)),
     "another tenant's resource deleted by a stranger": (["get_integration"], Before(stranger_deletes)),
+    "an editor who may read the audit log": (["list_audit_log"], by_caller("editor", ["GET"])),
+    "an editor who may make users": (["create_user"], by_caller("editor", ["POST"])),
+    "an editor who may not write": (["update_data_table"], refused_caller("editor")),
+    "a key for devices that opens data tables": (["list_data_tables"], by_caller("devices:read", ["GET"])),
+    "a key for reading that writes": (["update_data_table"], by_caller("read", ["PUT"])),
+    "a key for devices that opens no device": (["list_devices"], refused_caller("devices:read")),
+    "an ingest key that opens devices": (["list_devices"], by_caller("ingest", ["GET"])),
+    "a wrong ingest key accepted": (["create_uplink"], Before(wrong_ingest_key)),
+    "an invalid body accepted by a write": (["create_data_table"], With(takes_invalid)),
+    "a new resource that is answered and lost": (["create_data_table"], With(loses_new), "Nothing at Location"),
+    "a change that is answered and not made": (["update_data_table"], Before(loses_change), "Answered otherwise than sent"),
+    "a change that is stored otherwise": (["update_data_table"], With(changes_otherwise), "Changed otherwise than answered"),
+    "a deletion that does nothing": (["delete_data_table"], Before(deletes_nothing), "A deletion that does nothing"),
+    "a Location that leads elsewhere": (["create_data_table"], location_elsewhere, "Location leads elsewhere"),
+    "a Location that leads nowhere": (["create_data_table"], location_nowhere, "Nothing at Location"),
+    "503 without Retry-After": (["get_device"], unavailable, "No Retry-After"),
+    "a secret in an answer": (["get_integration"], gives_secret_away, "A secret in an answer"),
+    "a token in a header": (["get_integration"], secret_in_header, "A secret in an answer"),
+    "a value that is not in the enumeration": (["get_device"], in_device(lambda body: body.update(health="splendid"))),
+    "a value beyond the maximum": (["get_device"], in_device(lambda body: body.update(revision=2**60))),
+    "a value below the minimum": (["get_device"], in_device(lambda body: body.update(revision=-1))),
+    "a text that its pattern does not match": (["get_data_table"], in_column({"path": "two\nlines"})),
+    "a text that is too long": (["get_data_table"], in_column({"unit": "m" * 500})),
+    "a time in another format": (["get_device"], in_device(lambda body: body.update(created_at="yesterday"))),
 }

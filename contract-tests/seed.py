@@ -14,6 +14,7 @@ import tarfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import permissions  # noqa: E402
 from hub import Client, until, uplink  # noqa: E402
 
 DRIVER = (ROOT / "examples/am102.js").read_text()
@@ -34,6 +35,8 @@ ROWS_CSV = "time,device_id,temperature\n2026-01-01T00:00:00Z,imported,21.5\n"
 ROWS_NDJSON = '{"time": "2026-01-01T00:00:00Z", "device_id": "imported", "data": {"temperature": 21.5}}\n'
 SPAN = {"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
 PAYLOAD = "0175640367fa0004687f"
+# A stored secret of the seed: an answer that has it gives it away.
+SECRET = "stored-to-be-sent-and-never-read"
 # Settings of each kind of connection.
 MESSAGES = {
     "the_things_stack": uplink("ttn_v3_milesight_am102.json"),
@@ -179,7 +182,7 @@ class Maker:
     def unknown(self, connection):
         kind = connection["settings"]["type"]
         path = f"network-connections/{connection['id']}/uplinks"
-        Client(self.client.hub, connection["ingest_key"]).api("POST", path, unknown(kind))
+        type(self.client)(self.client.hub, connection["ingest_key"]).api("POST", path, unknown(kind))
         return UNKNOWN
 
     def path_parameters(self, resource, template=""):
@@ -229,6 +232,20 @@ def others(hub, client):
     return tokens, tenant["id"], user["id"]
 
 
+def callers(hub, client, connection):
+    """Callers of the same tenant by the columns of the permission table, with what must not be taken from them:
+    their tokens, users and keys. `ingest` has the ingest key of `connection`."""
+    editor = {"username": "editor", "password": "another correct horse"}
+    user = client.api("POST", "users", editor | {"role": "editor"})
+    tokens = {"nobody": "nobody-has-this-token", "ingest": connection["ingest_key"], "editor": Client(hub).log_in(**editor)}
+    keys = []
+    for scope in permissions.scopes():
+        key = client.api("POST", "api-keys", {"name": f"caller {scope}", "scopes": [scope]})
+        tokens[scope] = key["key"]
+        keys.append({"id": key["id"]})
+    return tokens, {"id": user["id"]}, keys
+
+
 def seed(hub, receiver_url):
     """Makes the two lasting sets; gives what hooks.py needs of them, as plain JSON."""
     client = Client(hub)
@@ -268,7 +285,15 @@ def seed(hub, receiver_url):
     tokens, tenant, user = others(hub, client)
     sets["kept"]["users"] += [{"id": client.api("GET", "users/me")["id"]}, {"id": user}]
     sets["kept"]["tenants"] += [{"id": client.api("GET", "tenants")["collection"][0]["id"]}, {"id": tenant}]
+    spare = maker.network_connection()
+    by_table, editor, own_keys = callers(hub, client, spare)
+    sets["kept"]["users"].append(editor)
+    sets["kept"]["api-keys"] += own_keys
+    # No answer may hold it.
+    secret = maker.make("integrations", enabled=False, target={
+        "type": "http", "url": receiver_url, "auth": {"type": "bearer", "token": SECRET}})
+    sets["kept"]["integrations"].append({"id": secret["id"]})
     types = {connection["id"]: connection["settings"]["type"]
              for connection in client.api("GET", "network-connections")["collection"]}
-    return {"token": token, "others": tokens, "sets": sets, "keys": keys, "types": types,
+    return {"token": token, "others": tokens, "callers": by_table, "sets": sets, "keys": keys, "types": types,
             "receiver_url": receiver_url}

@@ -13,6 +13,9 @@ HUB = types.SimpleNamespace(port=STATE["port"], certificate=pathlib.Path(STATE["
 # Number of times that each operation answered with each status, and how many requests there were of each kind.
 SEEN = collections.defaultdict(collections.Counter)
 
+# The ids of the cases whose path leads to something that nothing else takes away.
+EXISTING = set()
+
 
 @atexit.register
 def tell_what_was_seen():

@@ -11,6 +11,8 @@ import sys
 import tempfile
 
 import direct
+import refusals
+import shares
 from databases import sqlite
 from seed import ROOT, Client, Maker, seed
 from tamper import Proxy
@@ -108,14 +110,16 @@ def watched_hub(problems, database):
     """A seeded hub that must neither log errors nor lose the sessions of the run."""
     with seeded_hub(database) as (hub, state):
         yield hub, state
-        for who, token in {"its own": state["token"], **state["others"]}.items():
+        people = {"its own": state["token"], **state["others"], "editor": state["callers"]["editor"]}
+        for who, token in people.items():
             if Client(hub, token).call("GET", "/api/v3/auth/token").status != 200:
                 problems.append(f"a session of the run was lost on the way: {who}")
         problems += [f"the hub logged: {line}" for line in hub.complaints()[:20]]
 
 
 def whole(seed_number, examples, database):
-    """Everything on one database; gives the list of what is wrong, and how many cases there were."""
+    """Everything on one database; gives the list of what is wrong, how many cases there were, and how often
+    each rule of refusals.py was needed."""
     problems, seen = [], collections.defaultdict(collections.Counter)
 
     def run_phases(hub, state, phases, number):
@@ -140,6 +144,7 @@ def whole(seed_number, examples, database):
             break
     # Refusals alone would prove nothing of an operation, and neither would scenarios that end early.
     problems += never_succeeded(seen, operations_of(document))
+    problems += shares.too_small(seen, document)
     if not others["requests"]:
         problems.append("nothing was tried as somebody else")
     if scenarios["requests"] < examples:
@@ -147,4 +152,5 @@ def whole(seed_number, examples, database):
     print(f"requests: {singles['requests']} single ones, {scenarios['requests']} in scenarios; "
           f"{others['requests']} repeated as somebody else")
     # Requests of others repeat cases; they are none of their own.
-    return problems, cases.passed + len(cases.failures) + singles["requests"] + scenarios["requests"]
+    count = cases.passed + len(cases.failures) + singles["requests"] + scenarios["requests"]
+    return problems, count, {name: seen["rules"][name] for name in refusals.names()}

@@ -2,7 +2,7 @@
 
 It speaks plain HTTP on loopback, and TLS to the hub; without a fault it changes nothing. The cases that
 no generator makes need no proxy: they get a client that spoils. A fault is a function that changes an
-answer, or `Before` with one that changes a request.
+answer, `Before` with one that changes a request, or `With` one that also sends requests of its own.
 """
 
 import json
@@ -30,6 +30,13 @@ class Request:
 
 class Before:
     """Marks a fault that changes requests before the hub gets them; it is told what suite.py knows."""
+
+    def __init__(self, change):
+        self.change = change
+
+
+class With:
+    """Marks a fault that sends requests of its own, as the same caller: it is told how."""
 
     def __init__(self, change):
         self.change = change
@@ -91,8 +98,11 @@ class Proxy:
                 if isinstance(fault, Before):
                     fault.change(request, state)
                 client = proxy.clients.__dict__.setdefault("client", Client(hub))
-                answer = client.call(self.command, request.target, body, request.headers)
-                if not isinstance(fault, Before):
+                answer = client.call(request.method, request.target, request.body, request.headers)
+                if isinstance(fault, With):
+                    own = {"Authorization": request.headers.get("Authorization", "")}
+                    fault.change(request, answer, lambda method, path, body=None: client.call(method, path, body, own))
+                elif not isinstance(fault, Before):
                     fault(request, answer)
                 self.send_response_only(answer.status)
                 for name, value in answer.headers.items():
