@@ -25,7 +25,7 @@ heading = @printf '\n== %s\n' '$(1)'
 	contract-outages test-long clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
 	check-rust check-reasons test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
-	kafka-tools deny-tool client-tools browser-tools driver-agreement driver-locales
+	kafka-tools mutants deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -305,6 +305,18 @@ kafka-tools:
 			--debug --no-default-features --features libsql --root $(TARGET)/tools/tansu; \
 		rm -rf $(TARGET)/tools/build; \
 	}
+
+mutants: kafka-tools ## changes critical modules in one place at a time and runs their tests; WORDS="breaker lane"; goes on where it was
+	@scripts/need rust python postgres mosquitto faketime
+	@test -x $(TARGET)/tools/mutants/bin/cargo-mutants || { \
+		echo "compiling cargo-mutants"; \
+		CARGO_TARGET_DIR=$(TARGET)/tools/build cargo install cargo-mutants@27.1.0 --quiet --locked \
+			--debug --root $(TARGET)/tools/mutants; \
+		rm -rf $(TARGET)/tools/build; \
+	}
+	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --quiet --locked
+	@$(call python-tools,tests/mutants)
+	@scripts/with-postgres --no-fsync tests/mutants/.venv/bin/python tests/mutants/run $(WORDS)
 
 deny-tool:
 	@scripts/need rust
