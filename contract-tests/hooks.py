@@ -124,6 +124,13 @@ def is_positive(case, location):
     return case.meta is None or not case.meta.is_negative_at(location)
 
 
+def is_of_another_kind(case):
+    """True if an earlier answer gave the id of another kind of resource, because the names are the same."""
+    parameters = case.operation.definition.raw.get("parameters", [])
+    numbers = [one["name"] for one in parameters if one.get("in") == "path" and one["schema"].get("type") == "integer"]
+    return any(not str(case.path_parameters[name]).isdigit() for name in numbers if name in case.path_parameters)
+
+
 def is_linked(case):
     """True if earlier answers gave all of the path's values."""
     if case.meta is None:
@@ -150,7 +157,8 @@ def put_existing_path(case):
     deletes = case.method == "DELETE" or operation_id(case.operation) == "adopt_unknown_device"
     changes = case.method == "PUT" or operation_id(case.operation) in ("create_ingest_key", "create_device_labels")
     is_precious = deletes and is_one_of(case, resource, "changed") or (deletes or changes) and is_one_of(case, resource, "kept")
-    if not is_precious and (is_linked(case) or not happens(chance, case, 0.75)):
+    is_linked_well = is_linked(case) and not is_of_another_kind(case)
+    if not is_precious and (is_linked_well or not happens(chance, case, 0.75)):
         return
     if deletes:
         values = VICTIMS.path_parameters(resource, case.operation.path)

@@ -4,6 +4,8 @@ A request fits if all of it is drawn from the document and its path leads to som
 may be refused all the same for a rule of refusals.py, and some operations mostly are.
 """
 
+import math
+
 # Fewer requests than these are a matter of chance.
 REQUESTS_MIN = 8
 SHARE = 0.25
@@ -29,6 +31,8 @@ def too_small(seen, document):
             label = f"{method.upper()} {path}"
             fitting, successful = seen["fitting"][label], seen["successful"][label]
             share, _ = SMALLER.get(operation["operationId"], (SHARE, ""))
-            if fitting >= REQUESTS_MIN and successful < share * fitting:
+            # Two standard deviations below the share are no chance.
+            by_chance = 2 * math.sqrt(fitting * share * (1 - share))
+            if fitting >= REQUESTS_MIN and successful < share * fitting - by_chance:
                 found.append(f"{label}: {successful} of {fitting} fitting requests succeeded, fewer than {share:.0%}: {dict(seen[label])}")
     return found

@@ -79,6 +79,9 @@ impl Outage {
                 // Insufficient resources; serialization failures and deadlocks, in which the database has ended this
                 // transaction.
                 "53" | "40" => Some(Self::Busy),
+                // Whatever the reason, the server lets nobody in: a database that takes no connections, a changed
+                // password.
+                _ if ends_session(error) => Some(Self::Away),
                 _ => None,
             },
         }
@@ -136,7 +139,7 @@ pub fn has_lost_session(error: &DbErr) -> bool {
             | sqlx::Error::BeginFailed,
         ) => true,
         Some(sqlx::Error::Database(error)) => match postgres(error.as_ref()) {
-            Some(error) => matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+            Some(error) => ends_session(error),
             None => false,
         },
         _ => false,
@@ -178,7 +181,7 @@ pub fn extent(error: &DbErr) -> Extent {
         return Extent::Transaction;
     };
     let is_contained = match postgres(error.as_ref()) {
-        Some(error) => !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic),
+        Some(error) => !ends_session(error),
         // For all other codes, SQLite documents that it may roll the transaction back.
         None => matches!(
             sqlite_code(error.as_ref()) & 0xff,
@@ -225,6 +228,10 @@ fn postgres<'a>(error: &'a (dyn DatabaseError + 'static)) -> Option<&'a PgDataba
 fn sqlite_code(error: &dyn DatabaseError) -> i32 {
     let code = error.code();
     code.and_then(|code| code.parse().ok()).unwrap_or_default()
+}
+
+fn ends_session(error: &PgDatabaseError) -> bool {
+    matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
 }
 
 /// True for errors raised in PostgreSQL's source files that extend and write its files; `relcache.c` writes the file

@@ -68,11 +68,7 @@ async fn sessions_that_end_under_a_start_do_not_end_it() {
         let ending = tokio::spawn(async move { execute(&url, &ends).await });
         hub.start_again().await;
         ending.await.unwrap();
-        eventually("it is ready", async || {
-            let answer = hub.call(Method::GET, "/readyz", None).await;
-            (answer.status == 200).then_some(())
-        })
-        .await;
+        is_ready(&hub).await;
     })
     .await;
 }
@@ -99,6 +95,54 @@ fn server_of(database: &Database) -> Option<(String, String)> {
     Some((server.into(), name))
 }
 
+/// Fails if a request is not answered by a 503 that says when to try again.
+async fn are_put_off(hub: &Hub) {
+    for (method, path) in [
+        (Method::GET, "devices"),
+        (Method::GET, "devices/d"),
+        (Method::DELETE, "devices/d"),
+        (Method::GET, "/readyz"),
+    ] {
+        let answer = hub.call(method.clone(), path, None).await;
+        assert_eq!(answer.status, 503, "{method} {path}: {}", answer.text);
+        assert!(
+            answer.headers.contains_key("retry-after"),
+            "{method} {path}"
+        );
+    }
+}
+
+async fn is_ready(hub: &Hub) {
+    eventually("the hub is ready", async || {
+        let answer = hub.call(Method::GET, "/readyz", None).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_lets_nobody_in_requests_are_put_off() {
+    on_postgres(async |database: Database| {
+        let hub = Hub::start(database).await;
+        hub.post("devices", &json!({"id": "d"})).await.created();
+        let (server, name) = server_of(&hub.database).unwrap();
+        let admits = async |how: &str| {
+            execute(
+                &server,
+                &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {how}"),
+            )
+            .await;
+        };
+        admits("false").await;
+        end_sessions(&hub).await;
+        are_put_off(&hub).await;
+        admits("true").await;
+        is_ready(&hub).await;
+        hub.get("devices/d").await.ok();
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_database_is_away_requests_are_put_off() {
     let Some(cluster) = Cluster::start() else {
@@ -113,19 +157,7 @@ async fn while_the_database_is_away_requests_are_put_off() {
         hub.uplink(&connection, "AA00000000000001").await;
 
         cluster.control("stop");
-        for (method, path) in [
-            (Method::GET, "devices"),
-            (Method::GET, "devices/d"),
-            (Method::DELETE, "devices/d"),
-            (Method::GET, "/readyz"),
-        ] {
-            let answer = hub.call(method.clone(), path, None).await;
-            assert_eq!(answer.status, 503, "{method} {path}: {}", answer.text);
-            assert!(
-                answer.headers.contains_key("retry-after"),
-                "{method} {path}"
-            );
-        }
+        are_put_off(&hub).await;
         let put_off = hub.post("devices", &json!({"id": "e"})).await;
         assert_eq!(put_off.status, 503, "{}", put_off.text);
         let login = json!({"username": "admin", "password": "nonsense"});
@@ -135,11 +167,7 @@ async fn while_the_database_is_away_requests_are_put_off() {
         hub.call(Method::GET, "/livez", None).await.ok();
 
         cluster.control("start");
-        eventually("the hub is ready again", async || {
-            let answer = hub.call(Method::GET, "/readyz", None).await;
-            (answer.status == 200).then_some(())
-        })
-        .await;
+        is_ready(&hub).await;
         let after = hub.uplink(&connection, "AA00000000000001").await;
         let uplinks = hub.list("devices/d/uplinks").await;
         assert_eq!((uplinks.len(), &uplinks[0]["id"]), (2, &json!(after)));
