@@ -137,6 +137,16 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_no_attempt_can_deliver_is_not_the_target_s_fault() {
+        let mut breaker = Breaker::default();
+        let now = Instant::now();
+        for _ in 0..10 * FAILURES_MAX {
+            breaker.learn(&Answer::hopeless("the record is too large"), now);
+        }
+        assert_eq!(breaker.admits(now), Admission::Open);
+    }
+
+    #[test]
     fn a_receiver_gets_the_rest_that_it_asks_for() {
         let now = Instant::now();
         for (status, asked, rest) in [
