@@ -79,21 +79,15 @@ pub fn numeric(
             )),
         };
     };
-    let mut found = Vec::new();
     for path in requested.split(',') {
         let column = own.iter().find(|column| &*column.path == path);
         let rule = match column.map(|column| column.kind) {
-            Some(ColumnType::Number | ColumnType::Json) => {
-                let path = NumberPath::of_column(path);
-                if !found.contains(&path) {
-                    found.push(path);
-                }
-                continue;
-            }
+            Some(ColumnType::Number | ColumnType::Json) => continue,
             Some(_) => format!("the column \"{path}\" has no numbers"),
             None => format!("the data table has no column \"{path}\""),
         };
         return Err(Error::field("columns", rule));
     }
-    Ok(found)
+    let found = requested.split(',').map(NumberPath::of_column);
+    Ok(parameters::each_once(found))
 }

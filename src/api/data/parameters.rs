@@ -125,14 +125,20 @@ pub fn functions(text: Option<&FunctionsText>) -> Vec<Function> {
 
 /// Returns the paths of the columns, each once.
 pub fn columns<'a>(paths: impl IntoIterator<Item = &'a str>) -> Result<Vec<NumberPath>, Error> {
+    let checked = |path| NumberPath::new(path).map_err(|rule| Error::field("columns", rule));
+    let found: Vec<NumberPath> = paths.into_iter().map(checked).collect::<Result<_, _>>()?;
+    Ok(each_once(found))
+}
+
+/// Returns the paths without repetitions, in their order.
+pub fn each_once(paths: impl IntoIterator<Item = NumberPath>) -> Vec<NumberPath> {
     let mut found = Vec::new();
     for path in paths {
-        let path = NumberPath::new(path).map_err(|rule| Error::field("columns", rule))?;
         if !found.contains(&path) {
             found.push(path);
         }
     }
-    Ok(found)
+    found
 }
 
 /// Returns the identifiers of the devices.

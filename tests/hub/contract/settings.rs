@@ -94,7 +94,7 @@ fn number(text: &str) -> Option<u64> {
     Some(value << bits)
 }
 
-/// What a page says of a setting.
+/// Statement of a page about a setting.
 struct Claim {
     page: String,
     setting: String,

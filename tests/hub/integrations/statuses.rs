@@ -1,4 +1,5 @@
-//! What becomes of a delivery by the status that its receiver answers. The statuses come from docs/delivery.md.
+//! The end or next attempt of a delivery for each status that its receiver answers. The statuses come from
+//! docs/delivery.md.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::server::program;
 
-/// What a hub without a chosen password prints, the answers to log-ins with these passwords, and its log.
+/// Output of a hub without a chosen password, its answers to log-ins with these passwords, and its log.
 async fn served(
     data: &Path,
     passwords: impl Fn(&str) -> Vec<String>,
