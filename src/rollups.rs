@@ -114,7 +114,7 @@ impl Roller {
             let mut lag = 0;
             for table in tables {
                 let until_s = self.advance(&table, &marked, stop).await?;
-                lag = lag.max(until_s.map_or(0, |until_s| self.lag_s(until_s)));
+                lag = lag.max(self.lag_s(until_s));
                 if !self.goes_on(stop).await? {
                     return Ok(false);
                 }
@@ -131,21 +131,21 @@ impl Roller {
     }
 
     /// Rolls up the hours of a table that are over, and those that have changed. Returns the end of the hours that are
-    /// rolled up.
+    /// rolled up; if none are yet, the start of the first one.
     async fn advance(
         &mut self,
         table: &RolledTable,
         marked: &BTreeSet<i64>,
         stop: &CancellationToken,
-    ) -> Result<Option<i64>> {
+    ) -> Result<i64> {
         let end_s = last_end_s(self.store.now());
         let Some(mut until_s) = self.started(table, end_s).await? else {
-            return Ok(None);
+            return self.first_hour(table, end_s).await;
         };
         while until_s < end_s {
             match self.chunk(table, until_s, end_s, stop).await? {
                 Some(to_s) => until_s = to_s,
-                None => return Ok(Some(until_s)),
+                None => return Ok(until_s),
             }
         }
         while marked.contains(&table.id.0) && self.goes_on(stop).await? {
@@ -162,7 +162,7 @@ impl Roller {
             self.marks.note(held);
             self.pause(After::Writing, begun, stop).await?;
         }
-        Ok(Some(until_s))
+        Ok(until_s)
     }
 
     /// Returns the end of the hours that are rolled up; `None` for a table whose rollups cannot begin yet, or whose end
@@ -178,13 +178,18 @@ impl Roller {
                 if oldest < *self.begun.entry(table.id).or_insert(next) {
                     return Ok(None);
                 }
-                let first = self.store.first_hour(table, None).await?;
-                first.map_or(end_s, |first| first.min(end_s))
+                self.first_hour(table, end_s).await?
             }
         };
         self.begun.remove(&table.id);
         let is_moved = self.store.move_rollups(table, to_s).await?;
         Ok(is_moved.then_some(to_s))
+    }
+
+    /// Returns the start of the first hour with rows, at most `end_s`.
+    async fn first_hour(&self, table: &RolledTable, end_s: i64) -> Result<i64> {
+        let first = self.store.first_hour(table, None).await?;
+        Ok(first.map_or(end_s, |first| first.min(end_s)))
     }
 
     /// Rolls up some hours from `until_s` on. Returns the new end; `None` if the work does not go on.
