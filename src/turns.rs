@@ -190,4 +190,17 @@ mod tests {
             (0, 0, 0)
         );
     }
+
+    #[tokio::test]
+    async fn no_more_run_than_there_are_permits() {
+        let (turns, busy) = all_taken().await;
+        {
+            let third = turns.take("acme");
+            futures_util::pin_mut!(third);
+            assert!(futures_util::poll!(&mut third).is_pending());
+            drop(busy);
+            drop(third.await);
+        }
+        assert_eq!(turns.lock().running, 0);
+    }
 }

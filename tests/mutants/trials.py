@@ -126,6 +126,8 @@ class Reach:
         print(f"  {len(new)} tests run to see which places they reach", flush=True)
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             faults = dict(zip((test.id for test in new), pool.map(self.measure, new)))
+        # Perhaps only the machine was crowded.
+        faults |= {test.id: self.measure(test) for test in new if faults[test.id]}
         self.path.write_text(json.dumps({self.changes: self.tests}))
         return {test: fault for test, fault in faults.items() if fault}
 
