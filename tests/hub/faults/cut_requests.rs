@@ -196,7 +196,11 @@ async fn a_claim_lasts_as_long_as_its_request() {
         };
         let (answer, ()) = tokio::join!(request, renewed);
         answer.created();
-        assert_eq!(query_text(&url, until).await, "", "it ends with the request");
+        assert_eq!(
+            query_text(&url, until).await,
+            "",
+            "it ends with the request"
+        );
     })
     .await;
 }
