@@ -14,7 +14,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::rest::{After, Rest};
+use self::rest::After;
 use crate::{
     config::Config,
     error::Result,
@@ -25,7 +25,7 @@ use crate::{
     store::{
         Store,
         data::rollups::last_end_s,
-        rollups::{RolledTable, hours::Hour},
+        rollups::{RolledTable, hours::Batch, totals::Renewed},
     },
 };
 
@@ -35,10 +35,12 @@ const EVERY: Duration = Duration::from_secs(2);
 const ROWS_MAX: u64 = 20_000;
 /// Target duration of a read.
 const READ_AIM: Duration = Duration::from_millis(50);
-/// Maximum number of rolled up hours of devices and columns in a transaction.
+/// Maximum number of rolled up hours, of devices and of all together, by columns, in a transaction.
 const HOURS_MAX: u64 = 2000;
+/// Maximum number of hours whose devices are added up again at a time.
+const TOTALS_MAX: u64 = 500;
 /// Number of rolled up hours in memory from which they are written before more are read.
-const BUFFERED: usize = 5000;
+const BUFFERED: u64 = 5000;
 /// Maximum number of changed hours that are rolled up again in a transaction.
 const MARKS_MAX: u64 = 500;
 
@@ -51,11 +53,11 @@ pub struct Roller {
     metrics: Metrics,
     is_on: bool,
     lease: SoleLease,
-    rest: Rest,
     look_at: Instant,
     rows: Pace,
     hours: Pace,
     marks: Pace,
+    totals: Pace,
     /// Transactions that may not know that a table has rollups, by the bound of their numbers.
     begun: HashMap<DataTableId, i64>,
 }
@@ -70,13 +72,13 @@ impl Roller {
         Self {
             is_on: config.rollups,
             lease: SoleLease::new(store.clone(), LEASE),
-            rest: Rest::new(store.clone(), metrics.clone()),
             store,
             metrics,
             look_at: Instant::now(),
             rows: Pace::new(ROWS_MAX, READ_AIM),
             hours: Pace::new(HOURS_MAX, aim),
             marks: Pace::new(MARKS_MAX, aim),
+            totals: Pace::new(TOTALS_MAX, READ_AIM),
             begun: HashMap::new(),
         }
     }
@@ -148,7 +150,21 @@ impl Roller {
                 None => return Ok(until_s),
             }
         }
-        while marked.contains(&table.id.0) && self.goes_on(stop).await? {
+        if marked.contains(&table.id.0) {
+            self.repeat(table, until_s, stop).await?;
+            self.total(table, until_s, stop).await?;
+        }
+        Ok(until_s)
+    }
+
+    /// Rolls up marked hours of devices again.
+    async fn repeat(
+        &mut self,
+        table: &RolledTable,
+        until_s: i64,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        while self.goes_on(stop).await? {
             let begun = Instant::now();
             let marks = self.store.rollup_marks(table, self.marks.size()).await?;
             if marks.is_empty() {
@@ -162,7 +178,43 @@ impl Roller {
             self.marks.note(held);
             self.pause(After::Writing, begun, stop).await?;
         }
-        Ok(until_s)
+        Ok(())
+    }
+
+    /// Adds up all devices in the hours that were rolled up again.
+    async fn total(
+        &mut self,
+        table: &RolledTable,
+        until_s: i64,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        while self.goes_on(stop).await? {
+            let size = self.totals.size().min(self.marks.size());
+            let outdated = self.store.outdated_totals(table, size).await?;
+            if outdated.is_empty() {
+                break;
+            }
+            let (mut renewed, mut longest) = (Renewed::default(), Duration::ZERO);
+            for column in &table.columns {
+                let begun = Instant::now();
+                self.store
+                    .sum_devices(table, column, until_s, &outdated, &mut renewed)
+                    .await?;
+                longest = longest.max(begun.elapsed());
+                if !self.pause(After::Reading, begun, stop).await? {
+                    return Ok(());
+                }
+            }
+            self.totals.note(longest);
+            let begun = Instant::now();
+            let written = self.store.renew_totals(table, until_s, outdated, renewed);
+            let Some(held) = written.await? else {
+                break;
+            };
+            self.marks.note(held);
+            self.pause(After::Writing, begun, stop).await?;
+        }
+        Ok(())
     }
 
     /// Returns the end of the hours that are rolled up; `None` for a table whose rollups cannot begin yet, or whose end
@@ -205,7 +257,7 @@ impl Roller {
         let Some(from_s) = first.filter(|first| *first < end_s) else {
             let written = self
                 .store
-                .write_hours(table, until_s, Vec::new(), Some(end_s));
+                .write_hours(table, until_s, Batch::default(), Some(end_s));
             return Ok(written.await?.map(|_| end_s));
         };
         let rows = self.rows.size();
@@ -215,28 +267,30 @@ impl Roller {
         if !self.pause(After::Reading, begun, stop).await? {
             return Ok(None);
         }
-        let (mut hours, mut longest) = (Vec::new(), Duration::ZERO);
+        let (mut batch, mut longest) = (Batch::default(), Duration::ZERO);
         for column in &table.columns {
             let begun = Instant::now();
-            hours.extend(self.store.sum_hours(table, column, from_s, to_s).await?);
+            self.store
+                .sum_hours(table, column, (from_s, to_s), &mut batch)
+                .await?;
             longest = longest.max(begun.elapsed());
             if !self.pause(After::Reading, begun, stop).await? {
                 return Ok(None);
             }
-            if hours.len() >= BUFFERED && !self.write(table, until_s, &mut hours, stop).await? {
+            if batch.len() >= BUFFERED && !self.write(table, until_s, &mut batch, stop).await? {
                 return Ok(None);
             }
         }
         self.rows.note(longest);
-        while hours.len() as u64 > self.hours.size() {
-            if !self.write(table, until_s, &mut hours, stop).await? {
+        while batch.len() > self.hours.size() {
+            if !self.write(table, until_s, &mut batch, stop).await? {
                 return Ok(None);
             }
         }
-        let (begun, count) = (Instant::now(), hours.len() as u64);
+        let (begun, count) = (Instant::now(), batch.hours.len() as u64);
         let written = self
             .store
-            .write_hours(table, until_s, hours, Some(to_s))
+            .write_hours(table, until_s, batch, Some(to_s))
             .await?;
         if written.is_some() {
             self.metrics.rollups.hours.inc_by(count);
@@ -250,14 +304,12 @@ impl Roller {
         &mut self,
         table: &RolledTable,
         until_s: i64,
-        hours: &mut Vec<Hour>,
+        batch: &mut Batch,
         stop: &CancellationToken,
     ) -> Result<GoesOn> {
         let begun = Instant::now();
-        let size = usize::try_from(self.hours.size()).unwrap_or(usize::MAX);
-        let rest = hours.split_off(size.min(hours.len()));
-        let chunk = std::mem::replace(hours, rest);
-        let count = chunk.len() as u64;
+        let chunk = batch.take(self.hours.size());
+        let count = chunk.hours.len() as u64;
         let Some(held) = self.store.write_hours(table, until_s, chunk, None).await? else {
             return Ok(false);
         };
@@ -299,7 +351,7 @@ impl Roller {
         begun: Instant,
         stop: &CancellationToken,
     ) -> Result<GoesOn> {
-        let pause = self.rest.pause(after, begun.elapsed());
+        let pause = rest::pause(&self.store, after, begun.elapsed());
         let _ = tokio::time::timeout(pause, stop.cancelled()).await;
         self.goes_on(stop).await
     }

@@ -46,6 +46,7 @@ mod m0036_rollups;
 mod m0037_scheduled_exports;
 mod m0038_data_table_imports;
 mod m0039_first_revisions;
+mod m0040_rollup_totals;
 
 /// Migrates a database to the newest schema.
 pub struct Migrator;
@@ -92,6 +93,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0037_scheduled_exports::Migration),
             Box::new(m0038_data_table_imports::Migration),
             Box::new(m0039_first_revisions::Migration),
+            Box::new(m0040_rollup_totals::Migration),
         ]
     }
 }

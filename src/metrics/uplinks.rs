@@ -141,11 +141,6 @@ impl Uplinks {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// Returns the number of messages of known network connections.
-    pub fn total(&self) -> u64 {
-        self.seconds.get_sample_count()
-    }
-
     /// Counts a request without a valid ingest key.
     pub fn count_unauthorized(&self) {
         self.messages

@@ -15,6 +15,7 @@ use crate::{
     store::{
         access::identity,
         core::{
+            arrivals::Arrivals,
             connect::{self, Purpose},
             epochs, file,
             handle::{Inner, Store},
@@ -128,6 +129,7 @@ impl Store {
                 reader,
                 clock: SharedClock::default(),
                 sequences: Sequences::default(),
+                arrivals: Arrivals::default(),
             }),
         };
         store.read_time().await?;

@@ -77,7 +77,8 @@ async fn aggregate(
 ) -> Result<(Aggregated, bool)> {
     let needs_values = request.functions.iter().any(|one| one.needs_values());
     if uses_rollups && !needs_values {
-        let rolled = rollups::find(scope, &request.matching, &request.columns).await?;
+        let by_device = request.group_by != GroupBy::Nothing;
+        let rolled = rollups::find(scope, &request.matching, &request.columns, by_device).await?;
         if let Some(rolled) = rolled
             && let Some(aggregated) = read(scope, request, Some(&rolled)).await?
             && rolled.is_current(scope).await?

@@ -1,7 +1,7 @@
 //! Numbers of one bucket, put together from those of base buckets.
 
 use super::functions::Function;
-use crate::store::data::numbers::{Edge, Sums};
+use crate::store::data::sums::Sums;
 
 /// Numbers of one bucket.
 #[derive(Debug, Clone, Default)]
@@ -14,21 +14,7 @@ pub struct Figures {
 impl Figures {
     /// Adds the numbers of a base bucket.
     pub fn add(&mut self, base: Sums) {
-        let own = &mut self.sums;
-        // The numbers that the moments are of.
-        let (a, b) = (own.summed() as f64, base.summed() as f64);
-        if b > 0.0 {
-            let distance = base.mean - own.mean;
-            own.mean += distance * b / (a + b);
-            own.squares += base.squares + distance * distance * a * b / (a + b);
-        }
-        own.count += base.count;
-        own.huge += base.huge;
-        own.sum += base.sum;
-        own.min = least(own.min, base.min, f64::min);
-        own.max = least(own.max, base.max, f64::max);
-        own.first = earlier(own.first.take(), base.first, false);
-        own.last = earlier(own.last.take(), base.last, true);
+        self.sums.add(base);
     }
 
     /// Adds one number for the functions that need them all.
@@ -59,25 +45,6 @@ impl Figures {
             Function::Last => sums.last.as_ref().map(|edge| edge.value),
             Function::Percentile(percent) => percentile(&self.values, percent),
         }
-    }
-}
-
-fn least(one: Option<f64>, other: Option<f64>, choose: fn(f64, f64) -> f64) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(choose(one, other)),
-        (one, other) => one.or(other),
-    }
-}
-
-/// Returns the earlier of two, or the later one. Of numbers with the same time, the one that was recorded first is
-/// the earlier.
-fn earlier(one: Option<Edge>, other: Option<Edge>, later: bool) -> Option<Edge> {
-    match (one, other) {
-        (Some(one), Some(other)) => {
-            let is_before = (one.time, &one.key) <= (other.time, &other.key);
-            Some(if is_before != later { one } else { other })
-        }
-        (one, other) => one.or(other),
     }
 }
 

@@ -20,11 +20,12 @@ use crate::{
     },
 };
 
-/// Maximum number of values (rows or rolled up hours of devices, by columns) that one request reads.
+/// Maximum number of values (rows or rolled up hours, by columns) that one request reads. An hour is one of a device, or
+/// of all devices if they are not told apart.
 pub const VALUES_MAX: u64 = 2_000_000;
 /// Maximum number of values for percentiles, which are held in memory.
 pub const SORTED_MAX: u64 = 200_000;
-/// Number of rows, or of rolled up hours of devices, that are read at a time, if they are spread evenly.
+/// Number of rows, or of rolled up hours, that are read at a time, if they are spread evenly.
 const STRETCH_ROWS: u64 = 50_000;
 /// Maximum number of base buckets that one statement returns.
 const BASES_MAX: u64 = 200_000;

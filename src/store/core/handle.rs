@@ -11,6 +11,7 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::time::timeout;
 
 use super::{
+    arrivals::Arrivals,
     connect,
     demand::PoolUse,
     gather::Gather,
@@ -57,6 +58,8 @@ pub(in crate::store) struct Inner {
     pub clock: SharedClock,
     pub sequences: Sequences,
     pub signals: Arc<Signals>,
+    /// Mark of messages that arrive.
+    pub arrivals: Arrivals,
     /// Values that resources keep with the handle.
     pub kept: Kept,
 }

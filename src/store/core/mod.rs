@@ -1,6 +1,7 @@
 //! Foundations that all resources share: connections, transactions and their signals, time and identifiers, lists,
 //! leases.
 
+pub(super) mod arrivals;
 pub(super) mod audit;
 pub(super) mod batches;
 pub(super) mod bulk;

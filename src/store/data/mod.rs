@@ -4,6 +4,7 @@ mod adding;
 pub mod conditions;
 pub mod filling;
 pub mod fills;
+pub(super) mod hour_sums;
 pub mod importing;
 pub mod imports;
 pub mod latest;
@@ -15,6 +16,7 @@ pub mod row_hours;
 pub mod run;
 pub mod runs;
 pub mod scheduled;
+pub mod sums;
 
 use std::time::Instant;
 

@@ -10,7 +10,10 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement},
 };
 
-use super::number::NumberPath;
+use super::{
+    number::NumberPath,
+    sums::{Edge, Sums},
+};
 use crate::{
     clock::Time,
     error::Result,
@@ -25,6 +28,9 @@ use crate::{
 
 /// Seconds from 0001-01-01 to 1970-01-01, a whole number of days. Divisions of what is above 0 round down.
 const YEAR_ONE_S: i64 = 62_135_596_800;
+
+/// Expression of no device.
+pub(super) const NO_DEVICE: &str = "CAST(NULL AS text)";
 
 /// Stored data that numbers are read from.
 #[derive(Debug, Clone, Copy)]
@@ -82,40 +88,6 @@ pub struct Grouping {
     pub with_spread: bool,
 }
 
-/// Sums of the numbers in a base bucket.
-#[derive(Debug, Clone, Default)]
-pub struct Sums {
-    /// Number of numbers.
-    pub count: u64,
-    /// Number of those that are too large to be summed.
-    pub huge: u64,
-    /// Sum.
-    pub sum: f64,
-    /// Mean.
-    pub mean: f64,
-    /// Sum of the squares of the distances from the mean.
-    pub squares: f64,
-    /// Smallest number.
-    pub min: Option<f64>,
-    /// Greatest number.
-    pub max: Option<f64>,
-    /// First number.
-    pub first: Option<Edge>,
-    /// Last number.
-    pub last: Option<Edge>,
-}
-
-/// First or last number.
-#[derive(Debug, Clone)]
-pub struct Edge {
-    /// The number.
-    pub value: f64,
-    /// Time of its row.
-    pub time: Time,
-    /// Key of its row, which sorts by recording.
-    pub key: String,
-}
-
 /// Sums of a device, or of all, in a base bucket.
 #[derive(Debug, Clone)]
 pub struct BaseBucket {
@@ -149,13 +121,6 @@ impl Extent {
             rows: self.rows + other.rows,
             times,
         }
-    }
-}
-
-impl Sums {
-    /// Returns the number of numbers in `sum`, `mean` and `squares`.
-    pub fn summed(&self) -> u64 {
-        self.count.saturating_sub(self.huge)
     }
 }
 
@@ -335,10 +300,15 @@ pub(super) fn selected(scope: &Scope, matching: &Matching, span: Span) -> Select
 
 /// Returns the expression of the device, or of none.
 pub(super) fn device_expression(matching: &Matching, by_device: bool) -> Expr {
-    Expr::cust(match (matching.source, by_device) {
+    Expr::cust(device_column(matching, by_device))
+}
+
+/// Returns the text of the same expression.
+pub(super) fn device_column(matching: &Matching, by_device: bool) -> &'static str {
+    match (matching.source, by_device) {
         (Source::Rows(_), true) => "device_id",
-        _ => "CAST(NULL AS text)",
-    })
+        _ => NO_DEVICE,
+    }
 }
 
 /// Returns the expression of the number of the base bucket, counted from 1970.
@@ -355,15 +325,22 @@ fn bucket(backend: DbBackend, base_s: i64) -> String {
     }
 }
 
-pub(super) async fn run(
+async fn run(
     scope: &Scope,
     rows: &SelectStatement,
     sql: impl FnOnce(&str) -> String,
 ) -> Result<Vec<QueryResult>> {
-    let reader = scope.reader();
-    let mut statement: Statement = reader.get_database_backend().build(rows);
-    statement.sql = sql(&statement.sql);
-    Ok(reader.query_all_raw(statement).await?)
+    run_around(scope, backend(scope).build(rows), sql).await
+}
+
+/// Runs the statement that `sql` makes around another one.
+pub(super) async fn run_around(
+    scope: &Scope,
+    mut inner: Statement,
+    sql: impl FnOnce(&str) -> String,
+) -> Result<Vec<QueryResult>> {
+    inner.sql = sql(&inner.sql);
+    Ok(scope.reader().query_all_raw(inner).await?)
 }
 
 fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbErr> {

@@ -1,22 +1,22 @@
 //! Sums that are read from rollups instead of rows: the whole hours of a period up to the end of those that are rolled
-//! up, without the hours whose rows have changed since.
+//! up, without the hours whose rows have changed since. A request that does not tell devices apart reads the sums of all
+//! devices, and adds up those of each only in hours of which rows have changed.
 //!
 //! What is read from rollups and what from rows is decided once for a request, so that no row counts twice and none is
 //! left out while hours are rolled up meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ColumnTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
-    Value,
-    sea_query::{Expr, SelectStatement},
+    ColumnTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
+    Value, sea_query::Expr,
 };
 
 use super::{
+    hour_sums,
     number::NumberPath,
     numbers::{
-        self, BaseBucket, Edge, Extent, Grouping, Matching, Source, Sums, device_expression, run,
-        unsigned,
+        self, BaseBucket, Extent, Grouping, Matching, Source, device_column, run_around, unsigned,
     },
     row_hours::{CHANGED_AT_ONCE, HOUR_S, at, changed_rows, changed_sums, merged},
 };
@@ -36,10 +36,16 @@ use crate::{
 pub const DELAY_S: i64 = 600;
 /// Maximum number of changed hours of devices that one request reads from rows.
 const CHANGED_MAX: u64 = 2000;
+/// Device of the marks of hours whose devices have other sums than the sum of all of them says. No device has an empty
+/// identifier.
+pub(in crate::store) const ALL_DEVICES: &str = "";
+
 /// Hours of a data table that a request reads from rollups.
 #[derive(Debug, Clone)]
 pub struct Rolled {
     table: DataTableId,
+    /// True if the sums of all devices are read.
+    is_of_all: bool,
     /// Column of the rows themselves.
     rows: i64,
     /// Columns in the order of the request.
@@ -62,11 +68,12 @@ pub fn floor_hour(time_s: i64) -> i64 {
     time_s.div_euclid(HOUR_S) * HOUR_S
 }
 
-/// Finds what can be read from rollups; `None` if nothing can.
+/// Finds what can be read from rollups; `None` if nothing can. `by_device` is true for sums of each device.
 pub async fn find(
     scope: &Scope,
     matching: &Matching,
     paths: &[NumberPath],
+    by_device: bool,
 ) -> Result<Option<Rolled>> {
     let Source::Rows(table) = matching.source else {
         return Ok(None);
@@ -91,6 +98,7 @@ pub async fn find(
     }
     let mut rolled = Rolled {
         table,
+        is_of_all: !by_device && matching.devices.is_empty() && matching.selector.is_none(),
         rows,
         columns,
         from_s,
@@ -160,7 +168,7 @@ impl Rolled {
         spans.filter(|span| !is_empty(span)).collect()
     }
 
-    /// Returns the number of rolled up hours of devices, the number of their rows, and their period; reads at most
+    /// Returns the number of rolled up hours that are read, the number of their rows, and their period; reads at most
     /// `limit` hours.
     pub async fn extent(
         &self,
@@ -168,20 +176,15 @@ impl Rolled {
         matching: &Matching,
         limit: u64,
     ) -> Result<(u64, Extent)> {
-        let span = Span::default();
-        let hours = self
-            .selected(scope, matching, self.rows, span)
-            .expr_as(Expr::cust("numbers"), "n")
-            .expr_as(Expr::cust("first_us"), "f")
-            .expr_as(Expr::cust("last_us"), "l")
-            .limit(limit)
-            .to_owned();
+        let columns = ["numbers", "first_us", "last_us"].map(|name| (name.to_owned(), name));
+        let hours = self.selected(scope, matching, self.rows, Span::default(), &columns);
         let sql = |hours: &str| {
             format!(
-                "SELECT count(*), CAST(coalesce(sum(n), 0) AS bigint), min(f), max(l) FROM ({hours}) AS h"
+                "SELECT count(*), CAST(coalesce(sum(numbers), 0) AS bigint), min(first_us), max(last_us) \
+                 FROM ({hours} LIMIT {limit}) AS h"
             )
         };
-        let found = run(scope, &hours, sql).await?;
+        let found = run_around(scope, hours, sql).await?;
         let row = found
             .first()
             .ok_or_else(|| Error::internal("a count returned no row"))?;
@@ -226,30 +229,11 @@ impl Rolled {
         limit: u64,
     ) -> Result<Vec<BaseBucket>> {
         let column = self.column(column)?;
-        let device = device_expression(matching, grouping.by_device);
-        let base_s = grouping.base_s;
-        // Hours before 1970 are below 0, where divisions round up.
-        let bucket = format!("(hour_s - ((hour_s % {base_s}) + {base_s}) % {base_s}) / {base_s}");
-        let key = match numbers::backend(scope) {
-            DbBackend::Postgres => ["CAST(first_id AS text)", "CAST(last_id AS text)"],
-            _ => ["lower(hex(first_id))", "lower(hex(last_id))"],
-        };
-        let mut hours = self.selected(scope, matching, column, span);
-        hours.expr_as(device, "d").expr_as(Expr::cust(bucket), "b");
-        for name in ["numbers", "huge", "total", "mean", "squares", "low", "high"] {
-            hours.expr_as(Expr::cust(name), name);
-        }
-        if grouping.with_edges {
-            for name in ["first_number", "first_us", "last_number", "last_us"] {
-                hours.expr_as(Expr::cust(name), name);
-            }
-            for (key, name) in key.into_iter().zip(["first_key", "last_key"]) {
-                hours.expr_as(Expr::cust(key), name);
-            }
-        }
-        let found = run(scope, &hours, |hours| sums_sql(hours, grouping, limit)).await?;
-        let read = |row: &QueryResult| base_bucket(row, grouping);
-        Ok(found.iter().map(read).collect::<Result<_, DbErr>>()?)
+        let backend = numbers::backend(scope);
+        let device = device_column(matching, grouping.by_device);
+        let columns = hour_sums::columns(backend, device, grouping);
+        let hours = self.selected(scope, matching, column, span, &columns);
+        hour_sums::sums_of(scope, hours, grouping, limit).await
     }
 
     /// Returns the sums of the rows of changed hours.
@@ -269,15 +253,15 @@ impl Rolled {
         id.ok_or_else(|| Error::internal("there is no such column"))
     }
 
-    /// Returns the query for the unchanged hours, without columns.
+    /// Returns the statement for the unchanged hours of a column that overlap this period.
     fn selected(
         &self,
         scope: &Scope,
         matching: &Matching,
         column: i64,
         span: Span,
-    ) -> SelectStatement {
-        use rollup_hour::{Column, Entity};
+        columns: &[(String, &'static str)],
+    ) -> Statement {
         let from_s = span
             .from
             .map(|from| floor_hour(from.timestamp()))
@@ -285,6 +269,22 @@ impl Rolled {
         let to_s = span
             .to
             .map_or(self.until_s, |to| ceil_hour(to).min(self.until_s));
+        match self.is_of_all {
+            true => self.of_all(scope, column, (from_s, to_s), columns),
+            false => self.of_devices(scope, matching, column, (from_s, to_s), columns),
+        }
+    }
+
+    fn of_devices(
+        &self,
+        scope: &Scope,
+        matching: &Matching,
+        column: i64,
+        (from_s, to_s): (Option<i64>, i64),
+        columns: &[(String, &'static str)],
+    ) -> Statement {
+        use rollup_hour::{Column, Entity};
+        let backend = numbers::backend(scope);
         let mut query = scope
             .find::<Entity>()
             .filter(Column::ColumnId.eq(column))
@@ -304,13 +304,60 @@ impl Rolled {
             query = query.filter(Column::DeviceId.in_subquery(picked.into_query()));
         }
         if !self.changed.is_empty() {
-            query = query.filter(self.unchanged(numbers::backend(scope)));
+            let (condition, devices) = self.unchanged(backend);
+            query = query.filter(Expr::cust_with_values(condition, devices));
         }
-        query.select_only().into_query()
+        let mut query = query.select_only().into_query();
+        for (expression, name) in columns {
+            query.expr_as(Expr::cust(expression.clone()), *name);
+        }
+        backend.build(&query)
     }
 
-    /// Returns the condition that an hour is not changed.
-    fn unchanged(&self, backend: DbBackend) -> Expr {
+    /// Returns the statement for the sums of all devices. In hours of which the sum of all is out of date, or of which
+    /// rows have changed, the hours of devices take its place; one statement decides on both.
+    fn of_all(
+        &self,
+        scope: &Scope,
+        column: i64,
+        (from_s, to_s): (Option<i64>, i64),
+        columns: &[(String, &'static str)],
+    ) -> Statement {
+        let (tenant, table) = (scope.tenant().0, self.table.0);
+        let from = from_s.map(|from_s| format!(" AND hour_s >= {from_s}"));
+        let period = format!("hour_s < {to_s}{}", from.unwrap_or_default());
+        let changed: BTreeSet<i64> = self
+            .changed
+            .iter()
+            .map(|(_, hour_s)| *hour_s)
+            .filter(|hour_s| from_s.is_none_or(|from_s| *hour_s >= from_s) && *hour_s < to_s)
+            .collect();
+        let mut apart = format!(
+            "SELECT DISTINCT hour_s AS at_s FROM rollup_marks WHERE tenant_id = {tenant} \
+             AND data_table_id = {table} AND device_id = '{ALL_DEVICES}' AND {period}"
+        );
+        if !changed.is_empty() {
+            apart += &format!(" UNION VALUES {}", hour_sums::rows(&changed));
+        }
+        let columns = hour_sums::selection(columns);
+        let mut sql = format!(
+            "WITH apart AS MATERIALIZED ({apart}) \
+             SELECT {columns} FROM rollup_totals WHERE tenant_id = {tenant} AND column_id = {column} \
+             AND {period} AND hour_s NOT IN (SELECT at_s FROM apart) \
+             UNION ALL {}",
+            hour_sums::of_devices(&columns, tenant, column)
+        );
+        let (backend, mut values) = (numbers::backend(scope), Vec::new());
+        if !changed.is_empty() {
+            let (condition, devices) = self.unchanged(backend);
+            sql += &format!(" AND {condition}");
+            values = devices;
+        }
+        Statement::from_sql_and_values(backend, sql, values)
+    }
+
+    /// Returns the condition that an hour is not changed, and the values in it.
+    fn unchanged(&self, backend: DbBackend) -> (String, Vec<Value>) {
         let pairs = self.changed.iter().enumerate().map(|(index, (_, hour_s))| {
             let place = match backend {
                 DbBackend::Postgres => format!("CAST(${} AS text)", index + 1),
@@ -320,11 +367,9 @@ impl Rolled {
         });
         let pairs = pairs.collect::<Vec<_>>().join(", ");
         let devices = self.changed.iter();
-        let devices: Vec<Value> = devices.map(|(device, _)| device.clone().into()).collect();
-        Expr::cust_with_values(
-            format!("(device_id, hour_s) NOT IN (VALUES {pairs})"),
-            devices,
-        )
+        let devices = devices.map(|(device, _)| device.clone().into()).collect();
+        let condition = format!("(device_id, hour_s) NOT IN (VALUES {pairs})");
+        (condition, devices)
     }
 
     /// Reads the changed hours, one more than a request may read.
@@ -333,6 +378,7 @@ impl Rolled {
         let mut query = scope
             .find::<rollup_mark::Entity>()
             .filter(Column::DataTableId.eq(self.table.0))
+            .filter(Column::DeviceId.ne(ALL_DEVICES))
             .filter(Column::HourS.lt(self.until_s));
         if let Some(from_s) = self.from_s {
             query = query.filter(Column::HourS.gte(from_s));
@@ -353,58 +399,6 @@ impl Rolled {
     }
 }
 
-/// Returns the statement for the sums of hours. The mean and the squares are put together as those of rows are.
-fn sums_sql(hours: &str, grouping: Grouping, limit: u64) -> String {
-    let (ranks, edges) = match grouping.with_edges {
-        true => (
-            ", ROW_NUMBER() OVER (PARTITION BY d, b ORDER BY first_us, first_key) AS f, \
-             ROW_NUMBER() OVER (PARTITION BY d, b ORDER BY last_us DESC, last_key DESC) AS l",
-            ", max(CASE WHEN f = 1 THEN first_number END), max(CASE WHEN f = 1 THEN first_us END), \
-             max(CASE WHEN f = 1 THEN first_key END), max(CASE WHEN l = 1 THEN last_number END), \
-             max(CASE WHEN l = 1 THEN last_us END), max(CASE WHEN l = 1 THEN last_key END)",
-        ),
-        false => ("", ""),
-    };
-    let mean = match grouping.with_spread {
-        true => {
-            "sum((numbers - huge) * mean) OVER (PARTITION BY d, b) \
-             / nullif(sum(numbers - huge) OVER (PARTITION BY d, b), 0)"
-        }
-        false => "CAST(0 AS float8)",
-    };
-    format!(
-        "WITH v AS MATERIALIZED ({hours}), p AS (SELECT *, {mean} AS a{ranks} FROM v) \
-         SELECT d, b, CAST(sum(numbers) AS bigint), CAST(sum(huge) AS bigint), sum(total), min(low), max(high), \
-         max(a), sum((numbers - huge) * (mean - a)), \
-         sum(squares + CASE WHEN abs(mean - a) > 1e-140 THEN (numbers - huge) * ((mean - a) * (mean - a)) ELSE 0.0 END)\
-         {edges} FROM p GROUP BY d, b LIMIT {limit}"
-    )
-}
-
-fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbErr> {
-    let edge = |index: usize| -> Result<Option<Edge>, DbErr> {
-        if !grouping.with_edges {
-            return Ok(None);
-        }
-        let micros: i64 = row.try_get_by_index(index + 1)?;
-        Ok(Some(Edge {
-            value: row.try_get_by_index(index)?,
-            time: Time::from_timestamp_micros(micros).unwrap_or_default(),
-            key: row.try_get_by_index(index + 2)?,
-        }))
-    };
-    let bucket: i64 = row.try_get_by_index(1)?;
-    Ok(BaseBucket {
-        device: row.try_get_by_index(0)?,
-        start_s: bucket * grouping.base_s,
-        sums: Sums {
-            first: edge(10)?,
-            last: edge(13)?,
-            ..numbers::moments(row)?
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,6 +407,7 @@ mod tests {
     fn what_is_not_a_whole_hour_is_read_from_rows() {
         let rolled = |from_s, until_s| Rolled {
             table: DataTableId(1),
+            is_of_all: false,
             rows: 0,
             columns: Vec::new(),
             from_s,

@@ -39,6 +39,7 @@ pub mod redecoding;
 pub mod rollup_column;
 pub mod rollup_hour;
 pub mod rollup_mark;
+pub mod rollup_total;
 pub mod scheduled_export;
 pub mod session;
 pub mod stream_key;

@@ -1,4 +1,5 @@
-//! Hour of a device whose rows have changed since it was rolled up.
+//! Hour of a device whose rows have changed since it was rolled up; without a device, an hour whose devices have sums
+//! that the sum of all of them lacks.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Hours of data tables: found, summed, written, and deleted with their columns.
+//! Hours of data tables: found, summed, written, and deleted with their columns. Those of devices and the sums of all
+//! devices together are written before the end moves over them, so that a reader sees both or neither.
 
 use std::time::{Duration, Instant};
 
@@ -7,28 +8,59 @@ use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
-use uuid::Uuid;
 
-use super::{RolledColumn, RolledTable, is_at};
+use super::{
+    RolledColumn, RolledTable, is_at,
+    stored::{Stored, lacks},
+    totals::{self, Total, totals},
+};
 use crate::{
     clock::Time,
-    error::{Error, Result},
+    error::Result,
     store::{
         core::{
             bulk, clearing::Cleared, handle::Store, listing::Span, transaction::DatabaseTransaction,
         },
         data::{
-            numbers::{BaseBucket, Edge},
+            numbers::BaseBucket,
             rollups::floor_hour,
             row_hours::{self, HOUR_S},
         },
-        entities::{data_table_rollup, data_table_row, rollup_column, rollup_hour},
+        entities::{data_table_rollup, data_table_row, rollup_column, rollup_hour, rollup_total},
     },
 };
 
 /// Sums of a column and a device in an hour, to be written.
 #[derive(Debug, Clone)]
 pub struct Hour(rollup_hour::ActiveModel);
+
+/// Sums to be written.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Sums of devices.
+    pub hours: Vec<Hour>,
+    totals: Vec<Total>,
+}
+
+impl Batch {
+    /// Returns the number of rows.
+    pub fn len(&self) -> u64 {
+        (self.hours.len() + self.totals.len()) as u64
+    }
+
+    /// Takes at most so many rows; sums of all devices after those of each.
+    pub fn take(&mut self, rows: u64) -> Self {
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let hours = first(&mut self.hours, rows);
+        let totals = first(&mut self.totals, rows - hours.len());
+        Self { hours, totals }
+    }
+}
+
+fn first<T>(all: &mut Vec<T>, count: usize) -> Vec<T> {
+    let rest = all.split_off(count.min(all.len()));
+    std::mem::replace(all, rest)
+}
 
 impl Store {
     /// Returns the start of the hour of the first row from this time on.
@@ -78,37 +110,55 @@ impl Store {
         Ok(found.map(|time| floor_hour(time.timestamp())))
     }
 
-    /// Returns the sums of a column in these hours.
+    /// Adds the sums of a column in these hours.
     pub async fn sum_hours(
         &self,
         table: &RolledTable,
         column: &RolledColumn,
-        from_s: i64,
-        to_s: i64,
-    ) -> Result<Vec<Hour>> {
+        (from_s, to_s): (i64, i64),
+        batch: &mut Batch,
+    ) -> Result<()> {
         let span = Span {
             from: Time::from_timestamp(from_s, 0),
             to: Time::from_timestamp(to_s, 0),
         };
         let scope = self.scope(table.tenant);
         let sums = row_hours::hourly(&scope, table.id, span, column.path.as_ref()).await?;
-        hours(table, column, sums)
+        batch.totals.extend(totals(table, column, &sums)?);
+        batch.hours.extend(hours(table, column, sums)?);
+        Ok(())
     }
 
-    /// Deletes the hours that an interrupted attempt has written beyond the end.
+    /// Deletes the hours that an interrupted attempt has written beyond the end. Does nothing if another hub has moved
+    /// the end.
     pub async fn clear_unfinished(&self, table: &RolledTable, until_s: i64) -> Result<()> {
-        use rollup_hour::{Column, Entity};
-        let ids = table.columns.iter().map(|column| column.id);
-        let beyond = Column::ColumnId.is_in(ids).and(Column::HourS.gte(until_s));
-        let found = Entity::find()
-            .filter(beyond.clone())
-            .one(&self.inner.reader)
-            .await?;
-        if found.is_some() {
-            let deletion = Entity::delete_many().filter(beyond);
-            deletion.exec(&self.inner.writer).await?;
+        let ids = || table.columns.iter().map(|column| column.id);
+        let (hours, totals) = (
+            rollup_hour::Column::ColumnId
+                .is_in(ids())
+                .and(rollup_hour::Column::HourS.gte(until_s)),
+            rollup_total::Column::ColumnId
+                .is_in(ids())
+                .and(rollup_total::Column::HourS.gte(until_s)),
+        );
+        let reader = &self.inner.reader;
+        let hour = rollup_hour::Entity::find().filter(hours.clone());
+        let total = rollup_total::Entity::find().filter(totals.clone());
+        if hour.one(reader).await?.is_none() && total.one(reader).await?.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let transaction = self.begin([]).await?;
+        let cleared = async {
+            if is_at(&transaction, table, until_s).await? {
+                let deletion = rollup_hour::Entity::delete_many().filter(hours);
+                deletion.exec(&transaction).await?;
+                let deletion = rollup_total::Entity::delete_many().filter(totals);
+                deletion.exec(&transaction).await?;
+            }
+            Ok::<_, DbErr>(())
+        };
+        let cleared = cleared.await;
+        Ok(transaction.finish(cleared).await?)
     }
 
     /// Writes hours beyond the end at `until_s`, and moves it to `to_s` if these are the last ones. Returns the duration
@@ -117,12 +167,12 @@ impl Store {
         &self,
         table: &RolledTable,
         until_s: i64,
-        hours: Vec<Hour>,
+        batch: Batch,
         to_s: Option<i64>,
     ) -> Result<Option<Duration>> {
         let transaction = self.begin([]).await?;
         let begun = Instant::now();
-        let written = write(&transaction, table, until_s, hours, to_s).await;
+        let written = write(&transaction, table, until_s, batch, to_s).await;
         let held = begun.elapsed();
         let is_written = transaction.finish(written).await?;
         Ok(is_written.then_some(held))
@@ -158,7 +208,8 @@ impl Store {
     }
 }
 
-/// Deletes the first hours of a column, about `limit` rows: an hour goes as a whole. Returns the number of rows.
+/// Deletes the first hours of a column, about `limit` rows of devices: an hour goes as a whole. Returns the number of
+/// rows.
 pub(in crate::store) async fn clear_hours(
     transaction: &DatabaseTransaction,
     column: i64,
@@ -176,25 +227,33 @@ pub(in crate::store) async fn clear_hours(
         .into_tuple()
         .one(transaction)
         .await?;
-    let mut deletion = Entity::delete_many().filter(Column::ColumnId.eq(column));
+    let mut hours = Entity::delete_many().filter(Column::ColumnId.eq(column));
+    let mut totals =
+        rollup_total::Entity::delete_many().filter(rollup_total::Column::ColumnId.eq(column));
     if let Some(last) = last {
-        deletion = deletion.filter(Column::HourS.lte(last));
+        hours = hours.filter(Column::HourS.lte(last));
+        totals = totals.filter(rollup_total::Column::HourS.lte(last));
     }
-    Ok(deletion.exec(transaction).await?.rows_affected)
+    let (hours, totals) = (
+        hours.exec(transaction).await?,
+        totals.exec(transaction).await?,
+    );
+    Ok(hours.rows_affected + totals.rows_affected)
 }
 
 async fn write(
     transaction: &DatabaseTransaction,
     table: &RolledTable,
     until_s: i64,
-    hours: Vec<Hour>,
+    batch: Batch,
     to_s: Option<i64>,
 ) -> Result<bool, DbErr> {
     use data_table_rollup::{Column, Entity};
     if !is_at(transaction, table, until_s).await? {
         return Ok(false);
     }
-    insert(transaction, hours).await?;
+    insert(transaction, batch.hours).await?;
+    totals::insert(transaction, batch.totals).await?;
     if let Some(to_s) = to_s {
         Entity::update_many()
             .col_expr(Column::UntilS, Expr::value(to_s))
@@ -220,34 +279,26 @@ pub(super) fn hours(
     sums: Vec<BaseBucket>,
 ) -> Result<Vec<Hour>> {
     let rows = sums.into_iter().map(|base| {
-        let sums = base.sums;
-        let lacks = || Error::internal("sums of an hour lack a value");
-        let edge = |edge: Option<Edge>| -> Result<(f64, i64, Uuid)> {
-            let Edge { value, time, key } = edge.ok_or_else(lacks)?;
-            let key = Uuid::parse_str(&key).map_err(Error::internal)?;
-            Ok((value, time.timestamp_micros(), key))
-        };
-        let (first_number, first_us, first_id) = edge(sums.first)?;
-        let (last_number, last_us, last_id) = edge(sums.last)?;
-        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let device = base.device.ok_or_else(lacks)?;
+        let sums = Stored::of(base.sums)?;
         Ok(Hour(rollup_hour::ActiveModel {
             tenant_id: Set(table.tenant.0),
             column_id: Set(column.id),
             hour_s: Set(base.start_s),
-            device_id: Set(base.device.ok_or_else(lacks)?),
-            numbers: Set(count(sums.count)),
-            huge: Set(count(sums.huge)),
-            total: Set(sums.sum),
+            device_id: Set(device),
+            numbers: Set(sums.numbers),
+            huge: Set(sums.huge),
+            total: Set(sums.total),
             mean: Set(sums.mean),
             squares: Set(sums.squares),
-            low: Set(sums.min.ok_or_else(lacks)?),
-            high: Set(sums.max.ok_or_else(lacks)?),
-            first_number: Set(first_number),
-            first_us: Set(first_us),
-            first_id: Set(first_id),
-            last_number: Set(last_number),
-            last_us: Set(last_us),
-            last_id: Set(last_id),
+            low: Set(sums.low),
+            high: Set(sums.high),
+            first_number: Set(sums.first.number),
+            first_us: Set(sums.first.us),
+            first_id: Set(sums.first.id),
+            last_number: Set(sums.last.number),
+            last_us: Set(sums.last.us),
+            last_id: Set(sums.last.id),
         }))
     });
     rows.collect()

@@ -13,7 +13,7 @@ use sea_orm::{
 use super::{
     RolledTable,
     hours::{Hour, hours, insert},
-    is_at,
+    is_at, totals,
 };
 use crate::{
     error::Result,
@@ -21,7 +21,10 @@ use crate::{
         core::{
             clearing::Cleared, gather::padded, handle::Store, transaction::DatabaseTransaction,
         },
-        data::row_hours::{self, HOURLY},
+        data::{
+            rollups::ALL_DEVICES,
+            row_hours::{self, HOURLY},
+        },
         entities::{data_table_rollup, rollup_hour, rollup_mark},
     },
 };
@@ -57,11 +60,12 @@ impl Store {
         Ok(found.into_iter().collect())
     }
 
-    /// Returns the first marks of a data table, at most `limit`.
+    /// Returns the first marks of devices in a data table, at most `limit`.
     pub async fn rollup_marks(&self, table: &RolledTable, limit: u64) -> Result<Vec<Mark>> {
         use rollup_mark::{Column, Entity};
         let found: Vec<(i64, String, i64)> = Entity::find()
             .filter(Column::DataTableId.eq(table.id.0))
+            .filter(Column::DeviceId.ne(ALL_DEVICES))
             .order_by_asc(Column::HourS)
             .limit(limit)
             .select_only()
@@ -76,7 +80,7 @@ impl Store {
     }
 
     /// Rolls marked hours up again, as far as they are before the end at `until_s`, and deletes the marks. Rows that
-    /// change meanwhile leave marks of their own. Returns the number of hours and the duration of the transaction
+    /// change meanwhile leave marks of their own. The sums of all devices in these hours are then out of date. Returns the number of hours and the duration of the transaction
     /// before its COMMIT; `None` if another hub has moved the end.
     pub async fn roll_up_again(
         &self,
@@ -138,6 +142,7 @@ async fn replace(
         by_device.entry(device).or_default().push(*hour_s);
         by_hour.entry(*hour_s).or_default().push(device);
     }
+    let hours = by_hour.keys().copied().collect();
     let deletion = || Entity::delete_many().filter(Column::ColumnId.is_in(columns.clone()));
     if by_device.len() <= by_hour.len() {
         for (device, hours) in by_device {
@@ -157,6 +162,7 @@ async fn replace(
         }
     }
     insert(transaction, rows).await?;
+    totals::note_outdated(transaction, table, hours).await?;
     rollup_mark::Entity::delete_many()
         .filter(rollup_mark::Column::Id.is_in(padded(ids)))
         .exec(transaction)

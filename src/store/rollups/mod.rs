@@ -7,6 +7,8 @@
 
 pub mod hours;
 mod marks;
+mod stored;
+pub mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
 

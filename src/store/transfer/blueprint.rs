@@ -20,11 +20,12 @@ use crate::{
 /// Tables of the database itself.
 const OTHERS: [&str; 2] = ["seaql_migrations", "sqlite_sequence"];
 /// Tables that are not transferred, because the hub makes their rows of others. None references another one of them.
-pub(super) const DERIVED: [&str; 4] = [
+pub(super) const DERIVED: [&str; 5] = [
     "data_table_rollups",
     "rollup_columns",
     "rollup_hours",
     "rollup_marks",
+    "rollup_totals",
 ];
 
 /// The tables at a level of the schema.

@@ -23,15 +23,15 @@ on_both_databases!(
     a_copy_has_no_rollups_until_a_hub_makes_them,
 );
 
-type Time = DateTime<Utc>;
+pub type Time = DateTime<Utc>;
 
 const OFF: [&str; 2] = ["--rollups", "false"];
 
 /// Numbers that look random and are the same in each run.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -51,7 +51,7 @@ impl Dice {
     }
 
     /// A row of the days before `now`; many have the same time.
-    fn row(&mut self, now: Time, number: usize) -> String {
+    pub fn row(&mut self, now: Time, number: usize) -> String {
         let device = ["a", "b", "c", "gone"][self.below(4) as usize];
         let minutes = self.below(12 * 1440 / 10) as i64 * 10;
         let time = now - TimeDelta::minutes(minutes) - TimeDelta::microseconds(1);
@@ -69,15 +69,15 @@ impl Dice {
 }
 
 /// A placeholder of the key of a row, which sorts by its number.
-fn key(number: usize) -> String {
+pub fn key(number: usize) -> String {
     format!("KEY'{number:032x}'")
 }
 
 /// A hub with a table, and the same without rollups.
-struct Pair {
-    hubs: [Hub; 2],
+pub struct Pair {
+    pub hubs: [Hub; 2],
     connections: Vec<Connection>,
-    table: Value,
+    pub table: Value,
 }
 
 fn definition(extra: &str) -> Value {
@@ -89,7 +89,7 @@ fn definition(extra: &str) -> Value {
 }
 
 impl Pair {
-    async fn start(database: Database) -> Self {
+    pub async fn start(database: Database) -> Self {
         let hubs = [
             Hub::start(database).await,
             Hub::start_with(Database::Sqlite, &OFF).await,
@@ -120,7 +120,7 @@ impl Pair {
     }
 
     /// Runs a statement on both.
-    async fn sql(&self, statement: &str) {
+    pub async fn sql(&self, statement: &str) {
         let statement = statement.replace("TABLE", &self.table.to_string());
         for hub in &self.hubs {
             let key = match &hub.database {
@@ -131,7 +131,7 @@ impl Pair {
         }
     }
 
-    async fn add(&self, rows: &[String]) {
+    pub async fn add(&self, rows: &[String]) {
         for rows in rows.chunks(400) {
             let rows = rows.join(", ");
             self.sql(&format!(
@@ -181,7 +181,7 @@ impl Pair {
         }
     }
 
-    async fn compare_one(&self, what: &str, query: &str) {
+    pub async fn compare_one(&self, what: &str, query: &str) {
         let path = format!("data-tables/{}/rows/aggregate?{query}", self.table);
         let [one, other] = &self.hubs;
         let (mut one, mut other) = (one.get(&path).await.ok(), other.get(&path).await.ok());
@@ -218,7 +218,7 @@ async fn metric(hub: &Hub, token: &str, series: &str) -> f64 {
 }
 
 /// Waits until all that is stored now is rolled up: a search that began later has ended.
-async fn is_rolled_up(hub: &Hub) {
+pub async fn is_rolled_up(hub: &Hub) {
     let token = hub.log_in("admin", PASSWORD).await;
     let passes = async || metric(hub, &token, "thingshub_rollup_passes_total").await;
     let limit = Duration::from_secs(60);
@@ -370,6 +370,7 @@ async fn are_gone(hub: &Hub) {
         "data_table_rollups",
         "rollup_columns",
         "rollup_hours",
+        "rollup_totals",
         "rollup_marks",
     ] {
         eventually(table, async || (count(hub, table).await == 0).then_some(())).await;
@@ -442,7 +443,7 @@ async fn a_copy_has_no_rollups_until_a_hub_makes_them(database: Database) {
         .await
         .unwrap();
     assert!(copied.status.success(), "{copied:?}");
-    for table in ["data_table_rollups", "rollup_hours"] {
+    for table in ["data_table_rollups", "rollup_hours", "rollup_totals"] {
         let query = format!("SELECT CAST(count(*) AS TEXT) FROM {table}");
         assert_eq!(query_text(&copy, &query).await, "0");
     }
