@@ -361,7 +361,7 @@ mod tests {
     fn the_broker_of_a_network_is_checked() {
         for kind in ["the_things_stack_mqtt", "chirpstack_mqtt"] {
             let check = |url: &str| {
-                let broker = json!({"url": url, "keep_alive_s": 60});
+                let broker = json!({"url": url, "keep_alive_s": 60, "username": "app@ttn"});
                 let settings = json!({"type": kind, "broker": broker});
                 let settings = serde_json::from_value::<NetworkSettings>(settings);
                 settings.expect("settings of a broker").check()
