@@ -17,7 +17,10 @@ pub struct Turns<K: Hash + Eq + Clone>(Arc<Mutex<State<K>>>);
 
 struct State<K: Hash + Eq + Clone> {
     running_max: usize,
-    running: usize,
+    /// Maximum number of permits of one party.
+    share_max: usize,
+    /// Number of permits of each party that has some.
+    running: HashMap<K, usize>,
     waiting: HashMap<K, VecDeque<oneshot::Sender<Turn<K>>>>,
     /// Parties with waiting work, in the order of their turns.
     order: VecDeque<K>,
@@ -25,14 +28,20 @@ struct State<K: Hash + Eq + Clone> {
 
 /// Permit for one piece of work. Dropping it passes it to the next in line, so it must live as long as the work.
 #[must_use]
-pub struct Turn<K: Hash + Eq + Clone>(Option<Turns<K>>);
+pub struct Turn<K: Hash + Eq + Clone>(Option<(Turns<K>, K)>);
 
 impl<K: Hash + Eq + Clone> Turns<K> {
-    /// Creates this number of permits.
+    /// Creates this number of permits, of which one party may have all.
     pub fn new(running_max: usize) -> Self {
+        Self::with_share(running_max, running_max)
+    }
+
+    /// Creates this number of permits, of which one party may have some at a time. The others stay free for other parties.
+    pub fn with_share(running_max: usize, share_max: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             running_max,
-            running: 0,
+            share_max,
+            running: HashMap::new(),
             waiting: HashMap::new(),
             order: VecDeque::new(),
         })))
@@ -42,9 +51,9 @@ impl<K: Hash + Eq + Clone> Turns<K> {
     pub async fn take(&self, party: K) -> Turn<K> {
         let turn = {
             let mut state = self.lock();
-            if state.running < state.running_max {
-                state.running += 1;
-                return Turn(Some(self.clone()));
+            if state.is_free() && state.may_have_more(&party) {
+                *state.running.entry(party.clone()).or_default() += 1;
+                return Turn(Some((self.clone(), party)));
             }
             state.enter(party)
         };
@@ -61,6 +70,24 @@ impl<K: Hash + Eq + Clone> Turns<K> {
 }
 
 impl<K: Hash + Eq + Clone> State<K> {
+    fn is_free(&self) -> bool {
+        self.running.values().sum::<usize>() < self.running_max
+    }
+
+    fn may_have_more(&self, party: &K) -> bool {
+        self.running.get(party).copied().unwrap_or(0) < self.share_max
+    }
+
+    /// Takes a permit back.
+    fn end(&mut self, party: &K) {
+        if let Some(count) = self.running.get_mut(party) {
+            *count -= 1;
+            if *count == 0 {
+                self.running.remove(party);
+            }
+        }
+    }
+
     fn enter(&mut self, party: K) -> oneshot::Receiver<Turn<K>> {
         let (turn, is_turn) = oneshot::channel();
         let waiting = self.waiting.entry(party.clone()).or_default();
@@ -71,9 +98,14 @@ impl<K: Hash + Eq + Clone> State<K> {
         is_turn
     }
 
-    /// Returns the next in line: the oldest waiting work of the party whose turn it is.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn<K>>> {
-        while let Some(party) = self.order.pop_front() {
+    /// Hands a permit to the next in line: the oldest waiting work of the first party that may have more.
+    fn next(&mut self) -> Option<(oneshot::Sender<Turn<K>>, K)> {
+        loop {
+            let first = self
+                .order
+                .iter()
+                .position(|party| self.may_have_more(party))?;
+            let party = self.order.remove(first)?;
             let Some(waiting) = self.waiting.get_mut(&party) else {
                 continue;
             };
@@ -83,38 +115,36 @@ impl<K: Hash + Eq + Clone> State<K> {
             if waiting.is_empty() {
                 self.waiting.remove(&party);
             } else {
-                self.order.push_back(party);
+                self.order.push_back(party.clone());
             }
-            if next.is_some() {
-                return next;
+            if let Some(next) = next {
+                *self.running.entry(party.clone()).or_default() += 1;
+                return Some((next, party));
             }
         }
-        None
     }
 }
 
 impl<K: Hash + Eq + Clone> Drop for Turn<K> {
     fn drop(&mut self) {
-        let Some(turns) = self.0.take() else {
+        let Some((turns, mut party)) = self.0.take() else {
             return;
         };
         loop {
             let next = {
                 let mut state = turns.lock();
-                let next = state.next();
-                if next.is_none() {
-                    state.running -= 1;
-                }
-                next
+                state.end(&party);
+                state.next()
             };
-            let Some(next) = next else {
+            let Some((next, of)) = next else {
                 return;
             };
-            match next.send(Self(Some(turns.clone()))) {
+            match next.send(Self(Some((turns.clone(), of.clone())))) {
                 Ok(()) => return,
                 // The receiver was cancelled, so this permit goes to the next one.
                 Err(mut unused) => unused.0 = None,
             }
+            party = of;
         }
     }
 }
@@ -151,7 +181,7 @@ mod tests {
         let order = order.into_inner().unwrap();
         assert_eq!(order, ["a", "b", "c", "a", "b", "a", "a"]);
         drop(busy);
-        assert_eq!(turns.lock().running, 0);
+        assert!(turns.lock().running.is_empty());
     }
 
     #[tokio::test]
@@ -174,7 +204,7 @@ mod tests {
         for turn in [first, second] {
             drop(turn.await.unwrap());
         }
-        assert_eq!(turns.lock().running, 0);
+        assert!(turns.lock().running.is_empty());
     }
 
     #[tokio::test]
@@ -186,8 +216,30 @@ mod tests {
         drop(waits.await.unwrap());
         let state = turns.lock();
         assert_eq!(
-            (state.running, state.waiting.len(), state.order.len()),
+            (state.running.len(), state.waiting.len(), state.order.len()),
             (0, 0, 0)
         );
+    }
+
+    #[tokio::test]
+    async fn a_share_leaves_permits_to_others() {
+        let turns = Turns::with_share(3, 2);
+        let mut flood = vec![turns.take("eve").await, turns.take("eve").await];
+        let mut more = std::pin::pin!(turns.take("eve"));
+        assert!(futures_util::poll!(&mut more).is_pending());
+        // Others find a free permit, and the flood gets none of theirs.
+        for _ in 0..2 {
+            drop(turns.take("adam").await);
+            assert!(futures_util::poll!(&mut more).is_pending());
+        }
+        let adam = turns.take("adam").await;
+        let mut second = std::pin::pin!(turns.take("adam"));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        flood.pop();
+        let more = more.await;
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(adam);
+        drop((second.await, more, flood));
+        assert!(turns.lock().running.is_empty());
     }
 }

@@ -46,7 +46,7 @@ fn sample_json(name: &str) -> Value {
 
 /// Asks until there is an answer, and gives it; fails when that takes too long.
 async fn eventually<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
-    eventually_within(Duration::from_secs(20), what, probe).await
+    eventually_within(Duration::from_secs(60), what, probe).await
 }
 
 /// Waits for a condition that may take up to `limit`.

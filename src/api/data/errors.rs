@@ -117,11 +117,18 @@ pub const ERRORS: &[DeclaredError] = &[
             "get_scheduled_export",
             "delete_scheduled_export",
             "create_export_run",
+            "get_export_run",
             "test_scheduled_export",
         ],
         reason: Reason::Invalid,
         cause: "A parameter or header breaks the rule of its schema.",
         message: "export_id: must be an integer from 1 to 9007199254740991",
+    },
+    DeclaredError {
+        operations: &["get_export_run"],
+        reason: Reason::NotFound,
+        cause: "The data table has no scheduled export with this id, or the scheduled export no run with this number.",
+        message: "there is no run \"12\"",
     },
     DeclaredError {
         operations: &["create_export_run"],

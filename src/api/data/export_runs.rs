@@ -134,8 +134,9 @@ impl ExportRunsApi {
         let (table, export) = (DataTableId(**id), ExportId(**export_id));
         let scope = caller.scope();
         let run = self.hub.begin_export_run(scope, table, export).await?;
+        let runs = format!("/api/v3/data-tables/{table}/scheduled-exports/{export}/runs");
         Ok(Begun {
-            location: format!("/api/v3/data-tables/{table}/scheduled-exports/{export}/runs"),
+            location: format!("{runs}/{}", run.number),
             body: run.into(),
         })
     }
@@ -167,6 +168,32 @@ impl ExportRunsApi {
         let state = state.0.map(State::from);
         let page = runs::list(scope, export, state, &window.stretch).await?;
         Ok(window.answer(page, ExportRunView::from)?)
+    }
+
+    /// Get a run of a scheduled export
+    ///
+    /// Returns a run with its state. Runs that have ended are removed after `job_keep_days` (30 days).
+    ///
+    /// Fails with 404 if the data table has no such scheduled export, or the scheduled export no run with this number.
+    #[oai(
+        path = "/data-tables/:id/scheduled-exports/:export_id/runs/:number",
+        method = "get",
+        operation_id = "get_export_run"
+    )]
+    async fn get(
+        &self,
+        caller: Caller,
+        /// Unique identifier of the data table.
+        id: Path<Id>,
+        /// Unique identifier of the scheduled export.
+        export_id: Path<Id>,
+        /// Number of the run.
+        number: Path<Id>,
+    ) -> Result<Found<ExportRunView>> {
+        let scope = caller.scope();
+        let export = scheduled::get(scope, DataTableId(**id), ExportId(**export_id)).await?;
+        let run = runs::get(scope, export.id, **number).await?;
+        Ok(Found(run.into()))
     }
 
     /// Test a scheduled export

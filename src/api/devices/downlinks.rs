@@ -300,21 +300,23 @@ impl DownlinksApi {
 impl NewDownlink {
     /// Checks the rules between members, which the schema cannot express, and converts the body.
     fn read(self) -> Result<RequestedDownlink, Error> {
-        let content = match (self.payload_hex, self.payload_base64, self.values) {
+        let (field, content) = match (self.payload_hex, self.payload_base64, self.values) {
             (Some(hex), None, None) => {
-                Content::Payload(hex::decode(&*hex).map_err(Error::internal)?)
+                let payload = hex::decode(&*hex).map_err(Error::internal)?;
+                ("payload_hex", Content::Payload(payload))
             }
             (None, Some(base64), None) => {
-                Content::Payload(STANDARD.decode(&*base64).map_err(Error::internal)?)
+                let payload = STANDARD.decode(&*base64).map_err(Error::internal)?;
+                ("payload_base64", Content::Payload(payload))
             }
-            (None, None, Some(values)) => Content::Values(values.0),
+            (None, None, Some(values)) => ("values", Content::Values(values.0)),
             _ => {
                 let rule = "exactly one of payload_hex, payload_base64 and values must be given";
                 return Err(Error::field("payload_hex", rule));
             }
         };
         if matches!(&content, Content::Payload(payload) if payload.is_empty()) {
-            return Err(Error::field("payload_hex", "must have at least one byte"));
+            return Err(Error::field(field, "must have at least one byte"));
         }
         let now = clock::now();
         let expires_at = match (self.expires_in_s, self.expires_at) {
@@ -330,6 +332,7 @@ impl NewDownlink {
         };
         Ok(RequestedDownlink {
             content,
+            field,
             f_port: self.f_port.and_then(|port| u8::try_from(*port).ok()),
             confirmed: self.confirmed,
             priority: self.priority.map(Priority::from).unwrap_or_default(),

@@ -19,6 +19,8 @@ use crate::{
 
 /// Maximum number of hashes in progress.
 const RUNNING_MAX: usize = 2;
+/// Maximum number of hashes in progress for one asker: whoever comes beside a flood finds a free place.
+const RUNNING_SHARE: usize = 1;
 /// Maximum number of hashes in progress or waiting.
 const WAITING_MAX: usize = 64;
 /// Maximum number of hashes in progress or waiting for one asker, so that a flood from one address delays
@@ -52,7 +54,7 @@ pub struct Place {
 impl Passwords {
     pub fn new() -> Self {
         Self {
-            running: Turns::new(RUNNING_MAX),
+            running: Turns::with_share(RUNNING_MAX, RUNNING_SHARE),
             waiting: Shares::new(WAITING_MAX),
             decoy: tokio::sync::OnceCell::new(),
         }

@@ -152,6 +152,7 @@ pub const OPERATIONS: &[(&str, Resource, Access)] = &[
     ("list_scheduled_exports", Integrations, Read),
     ("get_scheduled_export", Integrations, Read),
     ("list_export_runs", Integrations, Read),
+    ("get_export_run", Integrations, Read),
     ("create_scheduled_export", Integrations, Write),
     ("update_scheduled_export", Integrations, Write),
     ("delete_scheduled_export", Integrations, Write),

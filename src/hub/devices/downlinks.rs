@@ -49,6 +49,8 @@ pub const NOT_SENT: &str = "desired_state_not_sent";
 pub struct RequestedDownlink {
     /// Message to send.
     pub content: Content,
+    /// Member of the request that has the message.
+    pub field: &'static str,
     /// LoRaWAN port; `None`: the one that the driver sets, or the default.
     pub f_port: Option<u8>,
     /// True if the device is to confirm it; `None`: as the driver says, by default false.
@@ -127,23 +129,16 @@ impl Hub {
                             NotEncoded::NoEncoder(_) => Reason::WrongState,
                             NotEncoded::Refused(_) => Reason::Invalid,
                         };
-                        return Err(Error::of_field(reason, "values", why));
+                        return Err(Error::of_field(reason, request.field, why));
                     }
                 };
                 (encoded, Some(Value::Object(values.clone())))
             }
         };
         let (network, seen) = network(scope, &address).await?;
-        network.check_payload(&encoded.payload).map_err(|rule| {
-            Error::field(
-                if values.is_some() {
-                    "values"
-                } else {
-                    "payload_hex"
-                },
-                rule,
-            )
-        })?;
+        network
+            .check_payload(&encoded.payload)
+            .map_err(|rule| Error::field(request.field, rule))?;
         let new = NewDownlink {
             is_pushed: network.is_pushed(),
             priority: request.priority,

@@ -155,8 +155,7 @@ impl ConnectionTrait for Writer {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.done(self.pool.query_one_raw(storable::statement(statement)))
-            .await
+        Ok(first(self.query_all_raw(statement).await?))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
@@ -344,9 +343,7 @@ impl ConnectionTrait for DatabaseTransaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.check()?;
-        self.done(self.inner.query_one_raw(storable::statement(statement)))
-            .await
+        Ok(first(self.query_all_raw(statement).await?))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
@@ -354,6 +351,14 @@ impl ConnectionTrait for DatabaseTransaction {
         self.done(self.inner.query_all_raw(storable::statement(statement)))
             .await
     }
+}
+
+/// Returns the first row of a statement that has run to its end.
+///
+/// SQLite returns the rows of `INSERT ... RETURNING` before it checks foreign keys and commits. A statement that ends with
+/// the first row would succeed although nothing is stored.
+fn first(rows: Vec<QueryResult>) -> Option<QueryResult> {
+    rows.into_iter().next()
 }
 
 #[cfg(test)]

@@ -157,6 +157,19 @@ pub async fn list(
     page.of(total).try_map(Run::try_from)
 }
 
+/// Returns a run of an export by its number.
+pub async fn get(scope: &Scope, export: ExportId, number: i64) -> Result<Run> {
+    use export_run::Column;
+    let found = scope
+        .find::<export_run::Entity>()
+        .filter(Column::ExportId.eq(export.0))
+        .filter(Column::Number.eq(number))
+        .one(scope.reader())
+        .await?;
+    let missing = || Error::missing("run", number);
+    found.ok_or_else(missing)?.try_into()
+}
+
 /// Notes the content of a file that is complete and gets its name next.
 pub async fn note_made(scope: &Scope, run: &Run, rows: i64, bytes: i64) -> Result<()> {
     scope

@@ -48,6 +48,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         "Passwords that are compared",
         &[
             ("hub/access/passwords.rs", "RUNNING_MAX"),
+            ("hub/access/passwords.rs", "RUNNING_SHARE"),
             ("hub/access/passwords.rs", "WAITING_MAX"),
         ],
     ),

@@ -108,7 +108,14 @@ async fn each_run_has_the_rows_since_the_last_one(database: Database) {
         let request = request
             .header("Idempotency-Key", "once")
             .bearer_auth(&hub.token);
-        assert_eq!(hub.answer(request).await.created()["number"], 3);
+        let answer = hub.answer(request).await;
+        assert_eq!(answer.headers["location"], format!("/api/v3/{path}/3"));
+        assert_eq!(answer.created()["number"], 3);
+    }
+    assert_eq!(hub.get(&format!("{path}/3")).await.ok()["number"], 3);
+    for missing in ["4", "9007199254740991"] {
+        let message = hub.get(&format!("{path}/{missing}")).await.refused(404);
+        assert_eq!(message, format!("there is no run \"{missing}\""));
     }
     let empty = hub.list(&format!("{path}?state=empty")).await;
     assert!(empty.iter().all(|run| run["state"] == "empty"), "{empty:?}");

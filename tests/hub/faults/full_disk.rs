@@ -57,6 +57,42 @@ async fn postgres_on_a_full_disk() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_into_a_sqlite_that_is_full_are_put_off() {
+    let mut hub = Hub::start(Database::Sqlite).await;
+    hub.may_complain = true;
+    let table = json!({"name": "t", "selector": ""});
+    let table = hub.post("data-tables", &table).await.created();
+    let rows = (0..2000).map(|number| format!("d{number},2026-11-30T00:00:00Z,{number}\n"));
+    let rows = format!("device_id,time,t\n{}", rows.collect::<String>());
+    let devices = (0..2000).map(|number| format!("d{number}\n"));
+    let devices = format!("id\n{}", devices.collect::<String>());
+    let imports = [
+        (format!("data-tables/{}/import", table["id"]), rows),
+        ("devices/import".to_owned(), devices),
+    ];
+    let import = async |(path, file): &(String, String)| {
+        let request = hub.request(Method::POST, path).bearer_auth(&hub.token);
+        let request = request.header("Content-Type", "text/csv");
+        hub.answer(request.body(file.clone())).await
+    };
+    // At each size, another statement is the first one that fails.
+    for left in (0..100_000).step_by(4096) {
+        Disk::Limit.fill(&hub, left);
+        for one in &imports {
+            let answer = import(one).await;
+            if answer.status != 201 {
+                answer.refused(503);
+            }
+        }
+        Disk::Limit.free(&hub);
+        until_ready(&hub).await;
+    }
+    for one in &imports {
+        import(one).await.created();
+    }
+}
+
 /// Fills the disk under load and frees it.
 async fn is_filled_and_freed(mut hub: Hub, disk: &Disk) {
     hub.may_complain = true;

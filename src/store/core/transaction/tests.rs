@@ -98,3 +98,24 @@ async fn what_a_savepoint_contains_is_taken_back_alone() {
     // PostgreSQL would answer as if it had committed.
     transaction.commit().await.unwrap_err();
 }
+
+#[tokio::test]
+async fn a_statement_that_returns_rows_fails_at_its_end() {
+    let (_folder, _, writer) = full().await;
+    let child = "CREATE TABLE c (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t)";
+    let transaction = writer.begin([]).await.unwrap();
+    transaction
+        .execute_unprepared("PRAGMA max_page_count = 100")
+        .await
+        .unwrap();
+    transaction.execute_unprepared(child).await.unwrap();
+    transaction.commit().await.unwrap();
+    let dangling = || {
+        let sql = "INSERT INTO c (t) VALUES (99) RETURNING id";
+        Statement::from_string(DbBackend::Sqlite, sql)
+    };
+    writer.query_one_raw(dangling()).await.unwrap_err();
+    let transaction = writer.begin([]).await.unwrap();
+    transaction.query_one_raw(dangling()).await.unwrap_err();
+    transaction.commit().await.unwrap_err();
+}

@@ -171,6 +171,7 @@ async fn what_a_driver_throws_away_is_there_for_the_next_one() {
 async fn every_call_finds_the_same_memory() {
     let limits = Limits {
         cpu_time_ms: 1_000,
+        wall_time_ms: 300_000,
         ..one_worker()
     };
     let host = host(limits).await;
