@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::handle::Store;
-
 /// Time after a message for which the hub counts as busy.
 const BUSY_FOR: Duration = Duration::from_secs(1);
 
@@ -33,20 +31,14 @@ impl Arrivals {
         self.busy_until_ms.store(until_ms, Ordering::Relaxed);
     }
 
-    fn are_recent(&self, now: Instant) -> bool {
+    /// True if messages have arrived shortly before this time.
+    pub fn are_recent(&self, now: Instant) -> bool {
         self.since_begun_ms(now) < self.busy_until_ms.load(Ordering::Relaxed)
     }
 
     fn since_begun_ms(&self, time: Instant) -> u64 {
         let since = time.saturating_duration_since(self.begun);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Store {
-    /// True while messages of network servers arrive, and for a second after the last one.
-    pub fn is_recording(&self) -> bool {
-        self.inner.arrivals.are_recent(Instant::now())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Duration of background transactions, and the pauses between them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::scope::Scope;
 use crate::store::Store;
@@ -20,6 +20,11 @@ const READ_SHARE: u32 = 4;
 const READ_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 impl Store {
+    /// True while messages of network servers arrive, and for a second after the last one.
+    pub fn is_recording(&self) -> bool {
+        self.inner.arrivals.are_recent(Instant::now())
+    }
+
     /// Returns the target duration of a background transaction. An SQLite file has one writer, which everyone else
     /// waits for; PostgreSQL writers do not block each other, and each transaction has a higher cost.
     pub fn hold_aim(&self) -> Duration {
