@@ -406,7 +406,9 @@ mod tests {
             to: to.parse().ok(),
         };
         let condition = span.condition(event::Column::At, event::Column::Id);
-        let query = event::Entity::find().filter(condition).build(DbBackend::Sqlite);
+        let query = event::Entity::find()
+            .filter(condition)
+            .build(DbBackend::Sqlite);
         let values = query.values.unwrap().0;
         for day in ["2026-11-09T00:00:00Z", "2026-11-21T00:00:00Z"] {
             let key = Value::from(first_uuid_at(day.parse().unwrap()));
