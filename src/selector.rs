@@ -358,11 +358,11 @@ mod tests {
     fn what_just_fits_the_limits_is_allowed() {
         for selector in [
             // Groups side by side are not nested.
-            vec!["(a)"; 100].join(","),
+            ["(a)"; 100].join(","),
             format!("{}a{}", "(".repeat(32), ")".repeat(32)),
             "x".repeat(120),
             format!("a={}", "x".repeat(118)),
-            vec!["a"; 256].join(","),
+            ["a"; 256].join(","),
             format!("a{}", " ".repeat(4095)),
         ] {
             assert!(Selector::parse(&selector).is_ok(), "{selector}");
