@@ -67,7 +67,7 @@ async fn filters_pick(database: Database) {
         ("q=0%".to_owned(), &["x1"]),
         ("q=o_".to_owned(), &["X3"]),
         // Both as it is written and in small letters, of which SQLite knows only those of ASCII.
-        ("q=%C3%9CBER".to_owned(), &["X3"]),
+        ("q=ÜBER".to_owned(), &["X3"]),
         ("q=zoo&driver=a/b".to_owned(), &["x1"]),
         ("sort=id".to_owned(), &["X3", "x1", "x2"]),
         ("sort=-created_at".to_owned(), &["X3", "x2", "x1"]),
