@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_stored_without_control_characters_and_not_whole() {
-        let redactor = Redactor::new(["secret-of-it"].into_iter());
+        let redactor = Redactor::new(["secret-of-it"]);
         assert_eq!(kept(&redactor, "a\u{1}b\n"), "ab");
         assert!(!kept(&redactor, "a secret-\nof-it").contains("secret-of-it"));
         assert_eq!(kept(&redactor, &"x".repeat(500)), "x".repeat(200));
