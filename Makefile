@@ -212,14 +212,14 @@ check-openapi: build venv linter
 	@scripts/check-openapi $(HUB)
 
 # Without fsync: these databases are thrown away, and the durability that tests rely on is the
-# order of commits, not their survival of a power cut.
+# order of commits, not their survival of a power cut. Two tests for each core, because most of them wait.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	@rm -rf $(TARGET)/tmp/reasons
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
+		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((2 * $$(nproc))); \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
