@@ -100,12 +100,12 @@ bench-retention: ## rows a second that become too old, uplinks a second meanwhil
 	cargo build --release --locked --bin thingshub
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-retention $(ROWS)
 
-bench-data: ## questions to a data table with and without rollups, beside DuckDB and InfluxDB; ROWS=200000
+bench-data: ## questions to a data table with and without rollups, beside DuckDB and InfluxDB; ROWS=200000, PARTS="sqlite duckdb influxdb postgresql"
 	@scripts/need rust python postgres influxdb
 	cargo build --release --locked --bin thingshub
 	@$(call python-tools,contract-tests/exports)
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres contract-tests/exports/.venv/bin/python \
-		scripts/bench-data $(ROWS)
+		scripts/bench-data $(or $(ROWS),200000) $(PARTS)
 
 bench-upgrade: ## seconds in which the uplinks and events of PostgreSQL get partitions; ROWS=1000000 of each
 	@scripts/need rust postgres
@@ -212,14 +212,14 @@ check-openapi: build venv linter
 	@scripts/check-openapi $(HUB)
 
 # Without fsync: these databases are thrown away, and the durability that tests rely on is the
-# order of commits, not their survival of a power cut.
+# order of commits, not their survival of a power cut. Two tests for each core, because most of them wait.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	@rm -rf $(TARGET)/tmp/reasons
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked; \
+		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((2 * $$(nproc))); \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi

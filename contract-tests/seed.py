@@ -169,6 +169,10 @@ class Maker:
         """One that never runs by itself, and whose server does not exist."""
         return self.client.api("POST", f"data-tables/{table['id']}/scheduled-exports", self.export_body())["id"]
 
+    def export_run(self, table, export):
+        """One that waits for its next attempt, as nobody answers."""
+        return self.client.api("POST", f"data-tables/{table['id']}/scheduled-exports/{export}/runs")["number"]
+
     def export_body(self):
         return {"name": self.name(), "enabled": False, "format": "csv", "schedule": "0 0 * * *", "timezone": "UTC",
                 "target": {"type": "sftp", "host": "nowhere.invalid", "username": "u", "password": "p"}}
@@ -207,7 +211,10 @@ class Maker:
             return {"id": table["id"], "import_id": self.row_import(table)}
         if "{export_id}" in template:
             table = self.make("data-tables")
-            return {"id": table["id"], "export_id": self.scheduled_export(table)}
+            values = {"id": table["id"], "export_id": self.scheduled_export(table)}
+            if "{number}" in template:
+                values["number"] = self.export_run(table, values["export_id"])
+            return values
         if "{network_device_id}" in template:
             connection = self.network_connection()
             return {"id": connection["id"], "network_device_id": self.unknown(connection)}
@@ -264,14 +271,14 @@ def seed(hub, receiver_url):
             Client(hub, connection["ingest_key"]).api("POST", path, unknown(connection["settings"]["type"]))
             keys[connection["id"]] = connection["ingest_key"]
             maker.downlink_settings(connection)
-        replay = maker.replay(integration)
+        replay, export = maker.replay(integration), maker.scheduled_export(table)
         sets[name] = {
             "network-connections": [{"id": connection["id"], "network_device_id": UNKNOWN}
                                     for connection in connections],
             "devices": [{"id": device["id"], "label": LABEL, "downlink_id": maker.downlink(device)}],
             "device-imports": [{"id": maker.device_import()["id"]}],
             "data-tables": [{"id": table["id"], "fill_id": maker.fill(table), "import_id": maker.row_import(table),
-                             "export_id": maker.scheduled_export(table)}],
+                             "export_id": export, "number": maker.export_run(table, export)}],
             "integrations": [{"id": integration["id"], "replay_id": replay,
                               "delivery_id": maker.delivery(integration)}],
             "drivers": [driver],

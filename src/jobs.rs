@@ -2,8 +2,8 @@
 //!
 //! Unfinished jobs are stored in the database, and every hub polls for them: if the hub that began a job
 //! ends, another continues it. Of the hubs that share a database only the one that holds a job's lease works
-//! on it. A job that fails repeatedly by an internal error is given up. [`Work`] says what a step of a kind of jobs is;
-//! [`Worker`] does the steps.
+//! on it. While messages of network servers arrive, it pauses after each step. A job that fails repeatedly by
+//! an internal error is given up. [`Work`] says what a step of a kind of jobs is; [`Worker`] does the steps.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -115,6 +115,7 @@ impl<W: Work> Worker<W> {
         let unfinished = || W::unfinished(&store);
         while let Some((tenant, id)) = self.jobs.next(&stop, unfinished).await {
             let scope = self.store.scope(tenant);
+            let begun = Instant::now();
             let step = attempted(W::KIND, self.work.step(&scope, id)).await;
             if step.is_ok() {
                 self.jobs.went_on(id);
@@ -123,7 +124,11 @@ impl<W: Work> Worker<W> {
                 self.work.forget(id);
             }
             match step {
-                Ok(Step::GoOn) => idle = 0,
+                Ok(Step::GoOn) => {
+                    idle = 0;
+                    let pause = self.store.pause_after_step(begun.elapsed());
+                    let _ = timeout(pause, stop.cancelled()).await;
+                }
                 Ok(Step::Wait) => idle += 1,
                 Ok(Step::Done) => {
                     self.work.note_end(id, false);

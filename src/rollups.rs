@@ -277,12 +277,12 @@ impl Roller {
             if !self.pause(After::Reading, begun, stop).await? {
                 return Ok(None);
             }
-            if batch.len() >= BUFFERED && !self.write(table, until_s, &mut batch, stop).await? {
+            if batch.rows() >= BUFFERED && !self.write(table, until_s, &mut batch, stop).await? {
                 return Ok(None);
             }
         }
         self.rows.note(longest);
-        while batch.len() > self.hours.size() {
+        while batch.rows() > self.hours.size() {
             if !self.write(table, until_s, &mut batch, stop).await? {
                 return Ok(None);
             }

@@ -16,6 +16,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Pause after a background read, in times of its duration: the reads take at most a fifth of a core.
 const READ_SHARE: u32 = 4;
+/// Pause after a step of a job while messages arrive, in times of its duration: a quarter of the writer's time is the
+/// job's.
+const STEP_SHARE: u32 = 3;
 /// Longest pause after a background read.
 const READ_PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -39,6 +42,14 @@ impl Store {
         match self.is_shared() {
             true => BREATH,
             false => pause_of_one_writer(took),
+        }
+    }
+
+    /// Returns the pause after a step of a job that took this time: none unless messages arrive.
+    pub fn pause_after_step(&self, took: Duration) -> Duration {
+        match self.is_recording() {
+            true => took.saturating_mul(STEP_SHARE).min(PAUSE_MAX),
+            false => Duration::ZERO,
         }
     }
 

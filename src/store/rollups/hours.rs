@@ -44,7 +44,7 @@ pub struct Batch {
 
 impl Batch {
     /// Returns the number of rows.
-    pub fn len(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         (self.hours.len() + self.totals.len()) as u64
     }
 

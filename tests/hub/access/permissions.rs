@@ -180,6 +180,7 @@ pub fn filled(path: &str, ids: &Value) -> String {
         .replace("{replay_id}", &ids["replays"].to_string())
         .replace("{fill_id}", &ids["fills"].to_string())
         .replace("{export_id}", &ids["scheduled-exports"].to_string())
+        .replace("{number}", &ids["export-runs"].to_string())
         .replace("{import_id}", &ids["row-imports"].to_string())
         .replace("{network_device_id}", "AA000000000000FF")
         .replace("{downlink_id}", text(&ids["downlinks"]))
@@ -260,6 +261,8 @@ pub async fn provision_tenant(hub: &Hub) -> Value {
     let path = format!("data-tables/{}/scheduled-exports", table["id"]);
     let export = hub.post(&path, &body("update_scheduled_export")).await;
     let export = export.created();
+    let path = format!("{path}/{}/runs", export["id"]);
+    let run = hub.post(&path, &json!({})).await.created();
     let file = hub
         .request(Method::POST, &format!("data-tables/{}/import", table["id"]))
         .bearer_auth(&hub.token)
@@ -280,6 +283,7 @@ pub async fn provision_tenant(hub: &Hub) -> Value {
         "replays": replay["id"],
         "fills": fill["id"],
         "scheduled-exports": export["id"],
+        "export-runs": run["number"],
         "row-imports": row_import["id"],
         "downlinks": downlink["id"],
         "network-connections": connection.id,

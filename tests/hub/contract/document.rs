@@ -53,6 +53,7 @@ fn filled(path: &str) -> String {
         .replace("{replay_id}", "999999")
         .replace("{fill_id}", "999999")
         .replace("{export_id}", "999999")
+        .replace("{number}", "999999")
         .replace("{import_id}", "999999")
 }
 

@@ -89,6 +89,13 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         &[("api/data/import/mod.rs", "ROWS_MAX")],
     ),
     (
+        "Pause of imports, fills and replays",
+        &[
+            ("store/core/holding.rs", "STEP_SHARE"),
+            ("store/core/holding.rs", "PAUSE_MAX"),
+        ],
+    ),
+    (
         "Waiting batches of 32 rows",
         &[
             ("api/data/import/mod.rs", "BATCH"),
