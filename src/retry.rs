@@ -43,4 +43,9 @@ mod tests {
         assert_eq!(wait(TimeDelta::seconds(90)), 90);
         assert_eq!(wait(TimeDelta::days(9)), 3600);
     }
+
+    #[test]
+    fn a_wait_beyond_all_time_is_the_end() {
+        assert_eq!(retry_at(&[u64::MAX], 1, None, clock::now()), None);
+    }
 }

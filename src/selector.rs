@@ -355,6 +355,21 @@ mod tests {
     }
 
     #[test]
+    fn what_just_fits_the_limits_is_allowed() {
+        for selector in [
+            // Groups side by side are not nested.
+            ["(a)"; 100].join(","),
+            format!("{}a{}", "(".repeat(32), ")".repeat(32)),
+            "x".repeat(120),
+            format!("a={}", "x".repeat(118)),
+            ["a"; 256].join(","),
+            format!("a{}", " ".repeat(4095)),
+        ] {
+            assert!(Selector::parse(&selector).is_ok(), "{selector}");
+        }
+    }
+
+    #[test]
     fn one_meaning_has_one_tree_and_text() {
         for (text, canonical) in [
             (

@@ -222,6 +222,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_more_run_than_there_are_permits() {
+        let (turns, busy) = all_taken().await;
+        {
+            let third = turns.take("acme");
+            futures_util::pin_mut!(third);
+            assert!(futures_util::poll!(&mut third).is_pending());
+            drop(busy);
+            drop(third.await);
+        }
+        assert!(turns.lock().running.is_empty());
+    }
+
+    #[tokio::test]
     async fn a_share_leaves_permits_to_others() {
         let turns = Turns::with_share(3, 2);
         let mut flood = vec![turns.take("eve").await, turns.take("eve").await];

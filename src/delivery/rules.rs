@@ -45,3 +45,33 @@ pub fn bounds(config: &Config) -> Bounds {
         wait_max: TimeDelta::hours(i64::from(config.delivery_wait_max_hours)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_rules_take_precedence_and_have_bounds() {
+        let config = Config::default();
+        let rules = Rules::of(&config, &Policy::default());
+        assert_eq!(rules.concurrency, config.delivery_concurrency);
+        assert_eq!(rules.timeout.as_secs(), config.delivery_timeout_s);
+        assert_eq!(rules.schedule_s, config.delivery_schedule_s.0);
+        assert_eq!((rules.rate_per_s, rules.pause_after), (None, None));
+        let own = Policy {
+            concurrency: Some(0),
+            rate_per_s: Some(7),
+            timeout_s: Some(3),
+            schedule_s: Some(vec![1, 2]),
+            pause_after_s: Some(u64::MAX),
+            ..Policy::default()
+        };
+        let rules = Rules::of(&config, &own);
+        assert_eq!(rules.concurrency, 1);
+        assert_eq!(rules.timeout, Duration::from_secs(3));
+        assert_eq!(rules.schedule_s, [1, 2]);
+        assert_eq!(rules.rate_per_s, Some(7));
+        let longest = rules.pause_after.map(|wait| wait.num_seconds());
+        assert_eq!(longest, Some(i64::MAX / 1000));
+    }
+}

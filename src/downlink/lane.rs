@@ -399,3 +399,22 @@ fn kept(redactor: &Redactor, text: &str) -> String {
     let plain: String = text.chars().filter(|c| !c.is_control()).collect();
     redactor.redact(&plain).chars().take(200).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_explains_an_error_if_it_says_anything() {
+        assert_eq!(with_answer("refused".to_owned(), " \n"), "refused");
+        assert_eq!(with_answer("refused".to_owned(), " full "), "refused: full");
+    }
+
+    #[test]
+    fn an_answer_is_stored_without_control_characters_and_not_whole() {
+        let redactor = Redactor::new(["secret-of-it"]);
+        assert_eq!(kept(&redactor, "a\u{1}b\n"), "ab");
+        assert!(!kept(&redactor, "a secret-\nof-it").contains("secret-of-it"));
+        assert_eq!(kept(&redactor, &"x".repeat(500)), "x".repeat(200));
+    }
+}

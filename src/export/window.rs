@@ -183,3 +183,36 @@ impl From<Column> for Field {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn rows_that_are_read_again_count_once() {
+        let rows = |ids: &[u128]| -> Vec<Row> {
+            let row = |id: &u128| Row {
+                id: Uuid::from_u128(*id),
+                time: clock::now(),
+                device_id: String::new(),
+                data: serde_json::Map::new(),
+            };
+            ids.iter().map(row).collect()
+        };
+        let count = Count::default();
+        for (read, sum) in [
+            (&[][..], 0),
+            (&[1, 2], 2),
+            (&[3], 3),
+            // A section that is read again.
+            (&[1, 2], 3),
+            (&[3], 3),
+            (&[3, 4], 4),
+            (&[], 4),
+        ] {
+            count.note(&rows(read));
+            assert_eq!(count.rows.load(Ordering::Relaxed), sum, "{read:?}");
+        }
+    }
+}

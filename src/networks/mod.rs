@@ -356,4 +356,41 @@ mod tests {
             assert!(read(refused.clone()).is_err(), "{refused}");
         }
     }
+
+    #[test]
+    fn the_broker_of_a_network_is_checked() {
+        for kind in ["the_things_stack_mqtt", "chirpstack_mqtt"] {
+            let check = |url: &str| {
+                let broker = json!({"url": url, "keep_alive_s": 60, "username": "app@ttn"});
+                let settings = json!({"type": kind, "broker": broker});
+                let settings = serde_json::from_value::<NetworkSettings>(settings);
+                settings.expect("settings of a broker").check()
+            };
+            assert_eq!(check("mqtts://a.example"), Ok(()), "{kind}");
+            assert_eq!(check("http://a.example").unwrap_err().field, "broker.url");
+        }
+    }
+
+    #[test]
+    fn settings_for_downlinks_have_an_address_and_tls() {
+        let https = "https://a.example/x";
+        for mut settings in [
+            json!({"type": "the_things_stack", "base_url": https, "webhook_id": "w"}),
+            json!({"type": "chirpstack", "base_url": https}),
+            json!({"type": "actility", "url": https}),
+            json!({"type": "loriot", "url": https, "application_id": "a"}),
+            json!({"type": "http", "method": "POST", "url": https}),
+        ] {
+            let read = |settings: &Value| {
+                let settings = serde_json::from_value::<DownlinkSettings>(settings.clone());
+                settings.unwrap_or_else(|error| panic!("{error}"))
+            };
+            let plain = read(&settings);
+            assert_eq!((plain.url(), plain.tls()), (https, None), "{settings}");
+            settings["tls"] = json!({"ca": "pem"});
+            let with_tls = read(&settings);
+            let ca = with_tls.tls().and_then(|tls| tls.ca.as_deref());
+            assert_eq!(ca, Some("pem"), "{settings}");
+        }
+    }
 }

@@ -236,4 +236,31 @@ mod tests {
         let plain = fill_in("{{device}}/{{f_port}}", &named("d 1"), Place::Topic);
         assert_eq!(plain.unwrap(), "d 1/15");
     }
+
+    #[test]
+    fn each_placeholder_has_its_value() {
+        let all: Vec<String> = NAMES.iter().map(|name| format!("{{{{{name}}}}}")).collect();
+        let filled = fill_in(&all.join(" "), &example_downlink(), Place::Json);
+        assert_eq!(
+            filled.unwrap(),
+            "70B3D57ED0012345 dev 1 app1 ttn beef vu8= 15 true normal \
+             0198c5d2-7a60-7c3e-9d0f-3c1f6f1f8a11"
+        );
+        assert_eq!(check("body", &all.join("")), Ok(()));
+        let rule = check("body", "{{device}} {{nothing}}").unwrap_err();
+        assert!(
+            rule.starts_with("body: the placeholder {{nothing}}"),
+            "{rule}"
+        );
+    }
+
+    #[test]
+    fn a_url_has_no_credentials_of_its_own() {
+        for template in ["https://u@a.example/x", "https://:p@a.example/x"] {
+            assert!(
+                fill_in_url(template, &example_downlink()).is_err(),
+                "{template}"
+            );
+        }
+    }
 }

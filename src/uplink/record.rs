@@ -232,4 +232,12 @@ mod tests {
         assert_eq!(kept(Some(&[("t", Text), ("gone", Json)]), data), None);
         assert_eq!(kept(None, json!({})), None);
     }
+
+    #[test]
+    fn the_radio_metadata_have_the_names_in_the_network_if_there_are_any() {
+        let mut uplink = Uplink::default();
+        assert_eq!(radio(&uplink).get("network"), None);
+        uplink.names.device = Some("hall".to_owned());
+        assert_eq!(radio(&uplink)["network"]["device"], "hall");
+    }
 }

@@ -248,3 +248,70 @@ fn key_may(scopes: &[String], resource: Resource, access: Access) -> Result<()> 
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Resource; 8] = [
+        NetworkConnections,
+        Drivers,
+        Devices,
+        DataTables,
+        Integrations,
+        Self_,
+        Administration,
+        Installation,
+    ];
+
+    fn is_provisioned(resource: Resource) -> bool {
+        !matches!(resource, Self_ | Administration | Installation)
+    }
+
+    #[test]
+    fn roles_allow_what_the_documentation_says() {
+        for role in [Role::Admin, Role::Editor, Role::Viewer] {
+            for is_operator in [false, true] {
+                for resource in KINDS {
+                    for access in [Read, Write] {
+                        let expected = match resource {
+                            Self_ => true,
+                            Installation => is_operator,
+                            Administration => role == Role::Admin,
+                            _ => access == Read || role != Role::Viewer,
+                        };
+                        let allowed = user_may(role, is_operator, resource, access).is_ok();
+                        let case = format!("{role:?} {is_operator} {resource:?} {access:?}");
+                        assert_eq!(allowed, expected, "{case}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stored_roles_are_read_and_unknown_ones_may_only_read() {
+        assert_eq!(Role::parse("admin"), Role::Admin);
+        assert_eq!(Role::parse("editor"), Role::Editor);
+        for text in ["viewer", "", "Admin", "owner"] {
+            assert_eq!(Role::parse(text), Role::Viewer, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_scope_of_a_key_allows_its_resource_and_nothing_else() {
+        for (scope, about, allowed) in KEY_SCOPES {
+            for resource in KINDS {
+                for access in [Read, Write] {
+                    let expected = is_provisioned(resource)
+                        && about.is_none_or(|about| about == resource)
+                        && (access == Read || *allowed == Write);
+                    let scopes = [(*scope).to_owned()];
+                    let found = key_may(&scopes, resource, access).is_ok();
+                    assert_eq!(found, expected, "{scope} {resource:?} {access:?}");
+                }
+            }
+        }
+        assert!(key_may(&[], Devices, Read).is_err());
+    }
+}

@@ -194,4 +194,19 @@ mod tests {
         assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
         assert!(!same("192.0.2.1", "192.0.2.2"));
     }
+
+    #[test]
+    fn failures_and_attempts_under_way_count_together() {
+        let throttle = Throttle::new(3);
+        drop(begin(&throttle).unwrap());
+        let _first = begin(&throttle).unwrap();
+        let second = begin(&throttle).unwrap();
+        let Err(Error::Unavailable { retry_after_s, .. }) = begin(&throttle) else {
+            panic!("one has failed and two are under way");
+        };
+        assert_eq!(retry_after_s, SOON_S);
+        drop(second);
+        let third = begin(&throttle);
+        assert!(third.is_err(), "two have failed and one is under way");
+    }
 }

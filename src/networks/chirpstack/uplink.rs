@@ -411,4 +411,35 @@ mod tests {
         let error = parse("up", &json!([])).unwrap_err().to_string();
         assert_eq!(error, "body: must be a JSON object");
     }
+
+    #[test]
+    fn the_battery_is_known_or_not() {
+        for (body, percent, external) in [
+            (json!({"batteryLevel": 50}), Some(50.0), false),
+            (
+                json!({"batteryLevel": 50, "externalPowerSource": true}),
+                None,
+                true,
+            ),
+            (json!({"batteryLevelUnavailable": true}), None, false),
+            (json!({}), Some(0.0), false),
+        ] {
+            let expected = Report::Status {
+                battery_percent: percent,
+                battery_v: None,
+                external_power: Some(external),
+                margin_db: Some(0.0),
+            };
+            assert_eq!(status(&body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn only_lora_has_a_ratio_of_zero_that_is_left_out() {
+        for (modulation, snr) in [("lora", Some(0.0)), ("fsk", None)] {
+            let mut body = json!({"rxInfo": [{"gatewayId": "01", "rssi": -48}], "txInfo": {}});
+            body["txInfo"]["modulation"][modulation] = json!({});
+            assert_eq!(radio(&body).receptions[0].snr, snr, "{modulation}");
+        }
+    }
 }

@@ -173,4 +173,31 @@ mod tests {
         let odd = as_news(parse("join", &json!({"devEUI": "?", "devAddr": 1})));
         assert_eq!(odd.network_device_id, None);
     }
+
+    #[test]
+    fn reads_each_modulation() {
+        let radio = |modulation: &str, details: Value| {
+            let mut body = uplink();
+            body["txInfo"] = json!({"frequency": 868_100_000, "modulation": modulation});
+            for (name, value) in details.as_object().unwrap() {
+                body["txInfo"][name] = value.clone();
+            }
+            as_uplink(parse("up", &body)).radio
+        };
+        let fsk = radio("FSK", json!({"fskModulationInfo": {"datarate": 50_000}}));
+        assert_eq!(fsk.modulation.as_deref(), Some("FSK"));
+        assert_eq!(fsk.data_rate.as_deref(), Some("50000"));
+        let details = json!({"operatingChannelWidth": 137_000, "codeRate": "2/6"});
+        let hopping = radio("LR_FHSS", json!({"lrFHSSModulationInfo": details}));
+        assert_eq!(hopping.modulation.as_deref(), Some("LR_FHSS"));
+        assert_eq!(hopping.coding_rate.as_deref(), Some("2/6"));
+    }
+
+    #[test]
+    fn messages_of_v4_stay_as_they_are() {
+        let both = json!({"devEUI": "0011223344556677", "deviceInfo": {}});
+        for body in [both, json!({"devEui": "0011223344556677"}), json!([])] {
+            assert_eq!(as_newer(&body), None, "{body}");
+        }
+    }
 }

@@ -248,4 +248,11 @@ mod tests {
         let rule = "params.counter_up: must be a whole number from 0 to 4294967295";
         assert_eq!(error(body), rule);
     }
+
+    #[test]
+    fn the_names_in_the_network_are_kept() {
+        let names = names(&json!({"meta": {"application": "a", "network": "n"}}));
+        assert_eq!(names.application.as_deref(), Some("a"));
+        assert_eq!(names.tenant.as_deref(), Some("n"));
+    }
 }

@@ -146,4 +146,11 @@ mod tests {
             "dev_eui: is required: devices are identified by their DevEUI"
         );
     }
+
+    #[test]
+    fn the_names_in_the_network_are_kept() {
+        let names = names(&json!({"id": "d", "app_eui": "a"}));
+        assert_eq!(names.device.as_deref(), Some("d"));
+        assert_eq!(names.application.as_deref(), Some("a"));
+    }
 }

@@ -364,4 +364,45 @@ mod tests {
         let odd = as_uplink(parse(&json!({"device": 12, "data": "", "time": "{time}"})));
         assert_eq!(odd.radio.reported_time.as_deref(), Some("{time}"));
     }
+
+    #[test]
+    fn the_names_in_the_network_are_kept() {
+        let found = names(&json!({"deviceName": "d", "deviceTypeId": "t", "deviceType": "u"}));
+        assert_eq!(found.device.as_deref(), Some("d"));
+        assert_eq!(found.application.as_deref(), Some("t"));
+        let found = names(&json!({"deviceType": "u"}));
+        assert_eq!(found.application.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_another_member() {
+        let body = json!({"device": "1A2345", "data": "01", "body": "own"});
+        assert_eq!(as_uplink(parse(&body)).network_device_id, "1A2345");
+    }
+
+    #[test]
+    fn a_status_has_a_voltage_or_a_temperature() {
+        for body in [json!({"batt": "3.5"}), json!({"temp": "21"})] {
+            let status = report(&body);
+            assert!(
+                matches!(status, Report::Status { .. }),
+                "{body}: {status:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ids_of_devices_are_checked() {
+        for (id, is_allowed) in [
+            ("1A2345", true),
+            ("F", true),
+            ("12345678", true),
+            ("0A", false),
+            ("123456789", false),
+            ("1a", false),
+            ("", false),
+        ] {
+            assert_eq!(Uplinks::check_device_id(id).is_ok(), is_allowed, "{id}");
+        }
+    }
 }

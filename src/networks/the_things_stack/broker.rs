@@ -63,3 +63,26 @@ impl UplinkNetwork for BrokerUplinks {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_user_is_a_level_of_the_topics() {
+        for (user, is_allowed) in [
+            (json!("my-app@ttn"), true),
+            (json!("+"), false),
+            (json!("a/#"), false),
+            (json!(null), false),
+        ] {
+            let broker = json!({"url": "mqtts://a.example", "keep_alive_s": 60, "username": user});
+            let settings: BrokerUplinks =
+                serde_json::from_value(json!({"broker": broker})).unwrap();
+            let checked = settings.check();
+            assert_eq!(checked.is_ok(), is_allowed, "{user}: {checked:?}");
+        }
+    }
+}

@@ -390,3 +390,29 @@ fn escaped(text: &str) -> String {
         .replace('%', "\\%")
         .replace('_', "\\_")
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{DbBackend, QueryTrait};
+
+    use super::*;
+    use crate::store::entities::event;
+
+    #[test]
+    fn keys_may_be_a_day_away_from_a_period() {
+        let (from, to) = ("2026-11-10T00:00:00Z", "2026-11-20T00:00:00Z");
+        let span = Span {
+            from: from.parse().ok(),
+            to: to.parse().ok(),
+        };
+        let condition = span.condition(event::Column::At, event::Column::Id);
+        let query = event::Entity::find()
+            .filter(condition)
+            .build(DbBackend::Sqlite);
+        let values = query.values.unwrap().0;
+        for day in ["2026-11-09T00:00:00Z", "2026-11-21T00:00:00Z"] {
+            let key = Value::from(first_uuid_at(day.parse().unwrap()));
+            assert!(values.contains(&key), "{day}: {values:?}");
+        }
+    }
+}

@@ -50,3 +50,27 @@ impl<T, K> Page<T, K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_where_its_limit_or_the_list_does() {
+        for (found, limit, items, next) in [
+            (vec![1, 2, 3], 2, vec![1, 2], Some(2)),
+            (vec![1, 2], 2, vec![1, 2], None),
+            (vec![1], 2, vec![1], None),
+            (vec![], 2, vec![], None),
+        ] {
+            let page = Page::cut(found, limit, |item| *item).of(Some(9));
+            assert_eq!(
+                (&page.items, page.next, page.total),
+                (&items, next, Some(9))
+            );
+            let page = page.map(|item| item * 10);
+            let tens: Vec<i32> = items.iter().map(|item| item * 10).collect();
+            assert_eq!((page.items, page.next, page.total), (tens, next, Some(9)));
+        }
+    }
+}

@@ -47,10 +47,16 @@ impl Calendar {
     /// the clock has jumped ahead.
     pub fn now(&self, store: &Store) -> Time {
         let now = store.inner.clock.moment().earliest(BELIEVED_AFTER);
-        match self.newest {
-            Some(newest) if self.began.elapsed() < BELIEVED_AFTER => now.min(newest + SILENCE_MAX),
-            _ => now,
-        }
+        believed(now, self.newest, self.began.elapsed())
+    }
+}
+
+/// Returns the time by which rows count as old on a hub that began this long ago, where the newest record was from
+/// `newest`.
+fn believed(now: Time, newest: Option<Time>, running: Duration) -> Time {
+    match newest {
+        Some(newest) if running < BELIEVED_AFTER => now.min(newest + SILENCE_MAX),
+        _ => now,
     }
 }
 
@@ -70,4 +76,30 @@ async fn newest<E: EntityTrait>(store: &Store, id: E::Column) -> Result<Option<U
         }
         None => found.one(&store.inner.reader).await?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_has_jumped_ahead_is_believed_after_an_hour() {
+        let now: Time = "2026-11-30T12:00:00Z".parse().unwrap();
+        let (short, long) = (Duration::from_secs(3599), Duration::from_secs(3600));
+        let days_ago = |days| Some(now - TimeDelta::days(days));
+        let yesterday = now - TimeDelta::days(1);
+        for (newest, running, expected) in [
+            (None, short, now),
+            (days_ago(0), short, now),
+            (days_ago(1), short, now),
+            (days_ago(2), short, yesterday),
+            (days_ago(2), long, now),
+        ] {
+            assert_eq!(
+                believed(now, newest, running),
+                expected,
+                "{newest:?} {running:?}"
+            );
+        }
+    }
 }

@@ -13,6 +13,7 @@ on_both_databases!(
     of_two_changes_at_once_one_wins,
     a_repeated_request_is_done_once,
     a_key_is_forgotten_after_a_day,
+    an_answer_counts_for_its_own_key_only,
     what_a_device_does_leaves_its_revision_alone,
 );
 
@@ -101,8 +102,14 @@ async fn a_repeated_request_is_done_once(database: Database) {
     )
     .await;
     assert!(error.refused(400).starts_with("header Idempotency-Key: "));
-    let error = post_once(&hub, "api-keys", "", &body).await.refused(400);
-    assert!(error.starts_with("header Idempotency-Key: "), "{error}");
+    for broken in ["", "a\tb", &"x".repeat(256)] {
+        let error = post_once(&hub, "api-keys", broken, &body).await;
+        let error = error.refused(400);
+        assert!(error.starts_with("header Idempotency-Key: "), "{error}");
+    }
+    // The longest key; its request is refused for another reason.
+    let error = post_once(&hub, "devices", &"x".repeat(255), &json!({"id": "-"})).await;
+    assert!(error.refused(400).starts_with("id: "));
     // A refused request may be tried again under the same key.
     post_once(&hub, "devices", "twice", &json!({"id": "-"}))
         .await
@@ -156,6 +163,26 @@ async fn a_key_is_forgotten_after_a_day(database: Database) {
         .await
         .created();
     assert_ne!(first["id"], anew["id"]);
+}
+
+async fn an_answer_counts_for_its_own_key_only(database: Database) {
+    let hub = Hub::start(database).await;
+    for key in ["one", "two"] {
+        post_once(&hub, "devices", key, &json!({})).await.created();
+    }
+    // Whoever can write to the database cannot give a request another one's sealed answer.
+    hub.sql(
+        "UPDATE idempotency_keys SET answer = (SELECT other.answer FROM idempotency_keys other \
+         WHERE other.key_hash <> idempotency_keys.key_hash) \
+         WHERE created_at = (SELECT min(created_at) FROM idempotency_keys)",
+    )
+    .await;
+    let error = post_once(&hub, "devices", "one", &json!({})).await;
+    let error = error.refused(400);
+    assert!(error.contains("check what it has changed"), "{error}");
+    post_once(&hub, "devices", "two", &json!({}))
+        .await
+        .created();
 }
 
 async fn what_a_device_does_leaves_its_revision_alone(database: Database) {

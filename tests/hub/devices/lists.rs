@@ -39,7 +39,7 @@ async fn three(hub: &Hub) -> i64 {
     hub.post("devices", &merged(json!({"id": "x2"}), more))
         .await
         .created();
-    let more = json!({"id": "X3", "description": "A Zoo_ too", "labels": ["Retired", "type=ems"]});
+    let more = json!({"id": "X3", "description": "A Zoo_ too, ÜBER all", "labels": ["Retired", "type=ems"]});
     hub.post("devices", &more).await.created();
     hub.uplink(&connection, "AA00000000000001").await;
     connection.id
@@ -66,6 +66,8 @@ async fn filters_pick(database: Database) {
         ("q=X3".to_owned(), &["X3"]),
         ("q=0%".to_owned(), &["x1"]),
         ("q=o_".to_owned(), &["X3"]),
+        // Both as it is written and in small letters, of which SQLite knows only those of ASCII.
+        ("q=ÜBER".to_owned(), &["X3"]),
         ("q=zoo&driver=a/b".to_owned(), &["x1"]),
         ("sort=id".to_owned(), &["X3", "x1", "x2"]),
         ("sort=-created_at".to_owned(), &["X3", "x2", "x1"]),

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::{
     eventually,
     support::{
-        database::{Database, Held, on_both_databases, query_text},
+        database::{Database, Held, on_both_databases, on_postgres, query_text},
         server::{Connection, Hub, WithJson, things_stack},
     },
 };
@@ -133,7 +133,7 @@ async fn a_key_that_a_dead_hub_has_left_is_free_unless_something_was_done(databa
         hub.answer(request).await
     };
     let first = once(&hub).await.created();
-    let leave = async |hub: &Hub, is_done: bool| {
+    let leave = async |hub: &Hub, is_done: &str| {
         // The key's row as it is while the request runs.
         let until = match &hub.database {
             Database::Sqlite => "'2999-01-01T00:00:00.000000+00:00'",
@@ -156,7 +156,7 @@ async fn a_key_that_a_dead_hub_has_left_is_free_unless_something_was_done(databa
         }
     };
 
-    leave(&hub, false).await;
+    leave(&hub, "false").await;
     let error = once(&hub).await.refused(400);
     assert!(error.contains("has not been answered yet"), "{error}");
     die(&mut hub).await;
@@ -164,11 +164,46 @@ async fn a_key_that_a_dead_hub_has_left_is_free_unless_something_was_done(databa
     assert_ne!(first["id"], second["id"]);
     assert_eq!(once(&hub).await.created()["id"], second["id"]);
 
-    leave(&hub, true).await;
+    // As the request itself has recorded it.
+    leave(&hub, "is_done").await;
     die(&mut hub).await;
     let error = once(&hub).await.refused(400);
     assert!(error.contains("check what it has changed"), "{error}");
     assert_eq!(hub.list("devices").await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_lasts_as_long_as_its_request() {
+    on_postgres(async |database: Database| {
+        let hub = Hub::start_with(database, &["--database-connections", "20"]).await;
+        let url = hub.database_url();
+        let lock = "BEGIN; LOCK TABLE devices IN EXCLUSIVE MODE";
+        let held = Held::start(&url, lock).await;
+        let request = hub.request(Method::POST, "devices").bearer_auth(&hub.token);
+        let request = request.header("Idempotency-Key", "long");
+        let request = hub.answer(request.with_json(&json!({})));
+        let until = "SELECT coalesce(max(held_until)::text, '') FROM idempotency_keys";
+        let renewed = async {
+            let first = eventually("the key is claimed", async || {
+                let until = query_text(&url, until).await;
+                (!until.is_empty()).then_some(until)
+            })
+            .await;
+            eventually("the claim is renewed", async || {
+                (query_text(&url, until).await > first).then_some(())
+            })
+            .await;
+            held.end().await;
+        };
+        let (answer, ()) = tokio::join!(request, renewed);
+        answer.created();
+        assert_eq!(
+            query_text(&url, until).await,
+            "",
+            "it ends with the request"
+        );
+    })
+    .await;
 }
 
 async fn a_key_is_read_with_no_wait_for_the_writer(database: Database) {
@@ -211,16 +246,20 @@ async fn what_is_old_is_taken_away(database: Database) {
     .await;
     hub.sql(&format!("UPDATE idempotency_keys SET created_at = {time}"))
         .await;
+    // A young key and its entry stay.
+    let request = hub.request(Method::POST, "devices").bearer_auth(&hub.token);
+    let request = request.header("Idempotency-Key", "young");
+    hub.answer(request.with_json(&json!({}))).await.created();
     hub.end(Signal::SIGTERM).await;
     hub.start_again().await;
     let count = match &hub.database {
         Database::Sqlite => "SELECT CAST(count(*) AS text) FROM idempotency_keys",
         Database::Postgres(_) => "SELECT count(*)::text FROM idempotency_keys",
     };
-    eventually("both are gone", async || {
+    eventually("the old ones are gone", async || {
         let keys = query_text(&hub.database_url(), count).await;
         let entries = hub.list("audit-log").await;
-        (keys == "0" && entries.len() == before - 1).then_some(())
+        (keys == "1" && entries.len() == before).then_some(())
     })
     .await;
 }

@@ -7,7 +7,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
-        rows::{id, time},
+        rows::{count, fill, id, ids, time},
         server::{EUI, Hub},
         sink::{Cue, Sink},
     },
@@ -20,6 +20,7 @@ on_both_databases!(
     private_addresses_are_refused,
     a_switched_off_integration_waits,
     settled_deliveries_are_kept_for_their_periods,
+    many_old_deliveries_go_at_once,
 );
 
 /// Settings of a hub that tries again at once.
@@ -211,4 +212,31 @@ async fn settled_deliveries_are_kept_for_their_periods(database: Database) {
     found.sort();
     kept.sort();
     assert_eq!(found, kept);
+}
+
+async fn many_old_deliveries_go_at_once(database: Database) {
+    /// More than are deleted in two steps.
+    const MANY: u32 = 2100;
+    let (mut hub, connection) = Hub::with_device(database, &TO_HERE).await;
+    let sink = Sink::willing().await;
+    let integration = hub.integration("erp", "", &sink.url).await;
+    hub.uplink(&connection, EUI).await;
+    delivery(&hub, integration, "delivered").await;
+    for (state, days) in [("delivered", 400), ("dead", 401)] {
+        let (id, at) = (ids(&hub, days), time(days));
+        let columns = "tenant_id, id, integration_id, device_id, subject_id, state, attempt, body, created_at, \
+             updated_at, kind, ordered, round_start";
+        let values = format!(
+            "(SELECT tenant_id FROM integrations WHERE id = {integration}), {id}, {integration}, 'd', {id}, \
+             '{state}', 1, '{{}}', {at}, {at}, 'data', FALSE, 0"
+        );
+        fill(&hub, MANY, "deliveries", columns, &values).await;
+    }
+    assert_eq!(count(&hub, "deliveries").await, u64::from(2 * MANY + 1));
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again_with(&TO_HERE).await;
+    eventually("all old ones are gone", async || {
+        (count(&hub, "deliveries").await == 1).then_some(())
+    })
+    .await;
 }

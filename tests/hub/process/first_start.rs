@@ -10,14 +10,17 @@ use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::server::program;
+use crate::support::server::{PASSWORD, program};
 
-/// Output of a hub without a chosen password, its answers to log-ins with these passwords, and its log.
+/// Output of a hub, its answers to log-ins with these passwords, and its log.
 async fn served(
     data: &Path,
+    chosen: Option<&str>,
     passwords: impl Fn(&str) -> Vec<String>,
 ) -> (String, Vec<u16>, String) {
-    let mut child = program()
+    let mut command = program();
+    command.envs(chosen.map(|password| ("THINGSHUB_ADMIN_PASSWORD", password)));
+    let mut child = command
         .args([
             "serve",
             "--listen",
@@ -86,7 +89,7 @@ async fn the_first_password_is_printed_once() {
         let password = password_in(printed).expect("it is printed");
         vec![password.clone(), format!("{password}x")]
     };
-    let (printed, statuses, log) = served(&data, own).await;
+    let (printed, statuses, log) = served(&data, None, own).await;
     let password = password_in(&printed).unwrap();
     assert_eq!(statuses, [200, 400]);
     assert!(password.len() >= 16, "{printed}");
@@ -96,12 +99,24 @@ async fn the_first_password_is_printed_once() {
     }
 
     // The next start prints nothing of it, and leaves it as it is.
-    let (printed, statuses, _) = served(&data, |_| vec![password.clone()]).await;
+    let (printed, statuses, _) = served(&data, None, |_| vec![password.clone()]).await;
     assert_eq!(statuses, [200]);
     assert!(!printed.contains(&password), "{printed}");
     assert_eq!(password_in(&printed), None, "{printed}");
 
     // Every hub has another one.
-    let (printed, ..) = served(&folder.path().join("other"), own).await;
+    let (printed, ..) = served(&folder.path().join("other"), None, own).await;
     assert_ne!(password_in(&printed).unwrap(), password);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chosen_password_is_not_printed() {
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let own = |_: &str| vec![PASSWORD.to_owned()];
+    let (printed, statuses, log) = served(&folder.path().join("data"), Some(PASSWORD), own).await;
+    assert_eq!(statuses, [200]);
+    assert_eq!(password_in(&printed), None, "{printed}");
+    assert!(!printed.contains(PASSWORD), "{printed}");
+    assert!(!log.contains(PASSWORD), "{log}");
 }

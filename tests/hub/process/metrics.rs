@@ -237,7 +237,7 @@ async fn imports_and_their_rows_are_counted(database: Database) {
 }
 
 async fn logins_and_requests_are_counted(database: Database) {
-    let hub = Hub::start_with(database, &["--login-failures-max", "2"]).await;
+    let mut hub = Hub::start_with(database, &["--login-failures-max", "2"]).await;
     hub.user("eve", "viewer").await;
     let logins = |outcome: &str| format!("thingshub_logins_total{{outcome=\"{outcome}\"}}");
     assert_eq!(Metrics::of(&hub).await.get(&logins("wrong")), 0.0);
@@ -254,6 +254,7 @@ async fn logins_and_requests_are_counted(database: Database) {
     assert_eq!(metrics.get(&logins("wrong")), 2.0);
     assert_eq!(metrics.get(&logins("throttled")), 1.0);
     assert_eq!(metrics.get(&logins("success")), 2.0);
+    assert_eq!(metrics.get(&logins("failed")), 0.0);
     let requests = |operation: &str, status: &str| {
         metrics.find(&format!(
             "thingshub_http_requests_total{{operation=\"{operation}\",status=\"{status}\"}}"
@@ -278,6 +279,17 @@ async fn logins_and_requests_are_counted(database: Database) {
         let series = format!("thingshub_problem{{problem=\"{problem}\"}}");
         assert_eq!(metrics.get(&series), 0.0);
     }
+
+    // A log-in that the hub cannot decide.
+    hub.may_complain = true;
+    hub.sql("ALTER TABLE users RENAME TO users_elsewhere").await;
+    let body = json!({"username": "admin", "password": PASSWORD});
+    let request = hub.request(Method::POST, "auth/token").with_json(&body);
+    hub.answer(request).await.refused(500);
+    hub.sql("ALTER TABLE users_elsewhere RENAME TO users").await;
+    let metrics = Metrics::of(&hub).await;
+    assert_eq!(metrics.get(&logins("failed")), 1.0);
+    assert_eq!(metrics.get(&logins("throttled")), 1.0);
 }
 
 async fn only_operators_get_metrics(database: Database) {

@@ -189,8 +189,31 @@ async fn what_is_old_goes_and_what_is_young_stays(database: Database) {
         .await;
     }
 
+    let at = time(30);
+    let columns = "tenant_id, id, created_at, updated_at, data_table_id, name, enabled, include_existing_rows, file, \
+         schedule, timezone, kind, settings, runs";
+    let values = format!(
+        "1, 1, {at}, {at}, {table}, 'e', FALSE, FALSE, '{{}}', '0 0 1 1 *', 'UTC', 'folder', '{{}}', 2"
+    );
+    fill(&hub, 1, "scheduled_exports", columns, &values).await;
+    for (number, days) in [(1, 21), (2, 19)] {
+        let (at, until) = (time(days), id(&hub, days, number));
+        let columns = "tenant_id, created_at, updated_at, data_table_id, state, span_to, uplinks, rows_added, finished_at";
+        let values = format!("1, {at}, {at}, {table}, 'done', {at}, 0, 0, {at}");
+        fill(&hub, 1, "data_table_fills", columns, &values).await;
+        let columns = "tenant_id, created_at, updated_at, export_id, number, state, cause, until_id, window_to, \
+             file_name, file, attempts, round, finished_at";
+        let values = format!(
+            "1, {at}, {at}, 1, {number}, 'empty', 'schedule', {until}, {at}, 'f', '{{}}', 0, 0, {at}"
+        );
+        fill(&hub, 1, "export_runs", columns, &values).await;
+    }
+
     look_again(&mut hub, &flags).await;
 
+    for jobs in ["data_table_fills", "export_runs"] {
+        assert_eq!(count(&hub, jobs).await, 1, "{jobs}");
+    }
     assert_eq!(count(&hub, "uplinks").await, 3);
     for number in [3, 4] {
         let id = id_of(&hub, number);
@@ -232,7 +255,7 @@ async fn what_is_old_goes_and_what_is_young_stays(database: Database) {
         ("sessions", 1),
         ("imports", 1),
         ("replays", 1),
-        ("fills", 0),
+        ("fills", 1),
         ("rows", 0),
     ] {
         assert_eq!(deleted(&hub, kind).await, rows, "{kind}");

@@ -305,6 +305,9 @@ mod tests {
         for host in ["localhost", "LocalHost.", "a.localhost", "127.0.0.1"] {
             assert!(strict.check_host(host).is_err(), "{host}");
         }
+        for host in ["example.com", "localhost.example", "mylocalhost", "8.8.8.8"] {
+            assert_eq!(strict.check_host(host), Ok(()), "{host}");
+        }
         assert_eq!(host_of("mqtt://127.1:1883").as_deref(), Some("127.1"));
     }
 

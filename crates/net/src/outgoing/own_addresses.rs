@@ -68,4 +68,18 @@ mod tests {
         assert_eq!(own.contain("::ffff:127.0.0.1".parse().unwrap()), Ok(true));
         assert_eq!(own.contain("192.0.2.1".parse().unwrap()), Ok(false));
     }
+
+    #[test]
+    fn addresses_are_read_again_after_a_while() {
+        // An address of documentation, which no interface has.
+        let gone: IpAddr = "192.0.2.1".parse().unwrap();
+        for (age, is_believed) in [(Duration::ZERO, true), (BELIEVED, false)] {
+            let known = Known {
+                addresses: HashSet::from([gone]),
+                read_at: Instant::now().checked_sub(age).unwrap(),
+            };
+            let own = OwnAddresses(Arc::new(Mutex::new(Some(known))));
+            assert_eq!(own.contain(gone), Ok(is_believed), "{age:?}");
+        }
+    }
 }

@@ -184,3 +184,27 @@ fn faults_name_the_place_and_the_rule() {
     let odd = json!({"DevEUI": "0018B20000000B20", "payload_hex": "0"});
     assert!(of(odd).starts_with("DevEUI_uplink.payload_hex: must be hexadecimal"));
 }
+
+#[test]
+fn a_join_is_known_by_its_request_or_by_what_it_lacks() {
+    for join in [
+        json!({"DevEUI": "0018b20000000b20", "rawJoinRequest": "00", "FCntUp": "0"}),
+        json!({"DevEUI": "0018b20000000b20"}),
+    ] {
+        let news = as_news(parse(&json!({"DevEUI_uplink": join})));
+        assert_eq!(news.report, Report::Join { dev_addr: None }, "{join}");
+    }
+}
+
+#[test]
+fn a_computed_place_is_on_the_map() {
+    for (coordinates, is_on_map) in [
+        (json!([180.0, -90.0, 3]), true),
+        (json!([180.1, 10.0]), false),
+        (json!([10.0, 90.1]), false),
+        (json!([10.0]), false),
+    ] {
+        let place = engine_place(&json!({"coordinates": coordinates}));
+        assert_eq!(place.is_some(), is_on_map, "{coordinates}");
+    }
+}

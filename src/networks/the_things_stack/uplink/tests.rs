@@ -240,3 +240,16 @@ fn faults_name_the_place_and_the_rule() {
         assert_eq!(parse(&body).unwrap_err().to_string(), wanted);
     }
 }
+
+#[test]
+fn only_a_measured_ratio_of_lora_may_be_left_out() {
+    for (reception, is_lora, snr) in [
+        (json!({"rssi": -50}), true, Some(0.0)),
+        (json!({"rssi": -50}), false, None),
+        (json!({}), true, None),
+        (json!({"rssi": -50, "snr": 7}), true, Some(7.0)),
+    ] {
+        let found = receptions(&json!({"rx_metadata": [reception]}), is_lora);
+        assert_eq!(found[0].snr, snr, "{reception} {is_lora}");
+    }
+}
