@@ -24,7 +24,7 @@ heading = @printf '\n== %s\n' '$(1)'
 	bench-backup bench-data bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	contract-outages test-long clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-reasons test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
+	check-rust check-requests check-reasons test-timing test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools mutants deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -41,13 +41,17 @@ test: ## everything that must hold before a change lands
 	@$(MAKE) check-lint
 	@$(MAKE) check-deny
 	@$(MAKE) check-openapi
-	@$(MAKE) story
-	@$(MAKE) check-rust
-	@$(MAKE) contract
+	@rm -rf $(TARGET)/tmp/reasons
+	@$(MAKE) --jobs=2 --output-sync=line check-rust check-requests
 	@$(MAKE) check-reasons
+	$(call heading,all passed)
+
+# Beside the tests in Rust, which mostly wait.
+check-requests:
+	@$(MAKE) story
+	@$(MAKE) contract
 	@$(MAKE) test-operations
 	@$(MAKE) clients
-	$(call heading,all passed)
 
 test-long: ## what is too heavy for make test: long contract tests, planted faults, outages, pages in a browser; hours
 	@$(MAKE) contract-long
@@ -217,12 +221,18 @@ check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
-	@rm -rf $(TARGET)/tmp/reasons
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((2 * $$(nproc))); \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
+
+test-timing: ## the tests that depend most on time, RUNS=100 times
+	@scripts/need rust postgres mosquitto faketime curl jq
+	@$(MAKE) kafka-tools
+	scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --stress-count $(or $(RUNS),100) \
+		--test-threads $$((2 * $$(nproc))) --show-progress none --status-level fail \
+		-E "$$(sed -n 's/^[a-z].*/test(=&)/p' tests/timing.txt | paste -s -d '|')"
 
 # After the tests and the contract tests, which keep the reasons that they receive.
 check-reasons:
