@@ -86,7 +86,7 @@ RULES = [
     (r"create_downlink", r"^network_connection_id: ", "the state of other resources"),
     (r"create_downlink", r"^expires_at: must (be in the future|not be combined with )", "what time it is, and members that exclude each other"),
     (r"create_downlink", r"^payload_hex: exactly one of ", "members that exclude each other"),
-    (r"create_downlink", r"^payload_hex: must have (exactly|at most|at least) ", "the network server of the device"),
+    (r"create_downlink", r"^payload_(hex|base64): must have (exactly|at most|at least) ", "the network server of the device"),
     (r"update_device_state", r"^desired", "the driver, and the depth of a free object"),
     (r"delete_downlink", r"^only a queued downlink |^the downlink is being sent", "the state of the downlink"),
     (r"(create|update)_integration", r"^target\.(authorization|signing_secret): cannot be combined with ", "members that exclude each other"),
