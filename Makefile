@@ -44,14 +44,14 @@ test: ## everything that must hold before a change lands
 	@rm -rf $(TARGET)/tmp/reasons
 	@$(MAKE) --jobs=2 --output-sync=line check-rust check-requests
 	@$(MAKE) check-reasons
+	@$(MAKE) test-operations
+	@$(MAKE) clients
 	$(call heading,all passed)
 
-# Beside the tests in Rust, which mostly wait.
+# Beside the tests in Rust, which mostly wait. What measures memory has the machine for itself.
 check-requests:
 	@$(MAKE) story
 	@$(MAKE) contract
-	@$(MAKE) test-operations
-	@$(MAKE) clients
 
 test-long: ## what is too heavy for make test: long contract tests, planted faults, outages, pages in a browser; hours
 	@$(MAKE) contract-long
