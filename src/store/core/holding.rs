@@ -18,11 +18,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// take a tenth, because what is made of them is then written by processes of the same machine or of a busier one.
 const READ_SHARE: u32 = 4;
 const READ_SHARE_SHARED: u32 = 9;
+/// Longest pause after a background read.
+const READ_PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// Pause after a step of a job while messages arrive, in times of its duration: a quarter of the writer's time is the
 /// job's.
 const STEP_SHARE: u32 = 3;
-/// Longest pause after a background read.
-const READ_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 impl Store {
     /// True while messages of network servers arrive, and for a second after the last one.

@@ -4,14 +4,13 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ActiveValue::Set,
     ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 
 use super::{
     RolledColumn, RolledTable, is_at,
-    stored::{Stored, lacks},
+    stored::{Stored, lacks, row_of_sums},
     totals::{self, Total, totals},
 };
 use crate::{
@@ -281,25 +280,16 @@ pub(super) fn hours(
     let rows = sums.into_iter().map(|base| {
         let device = base.device.ok_or_else(lacks)?;
         let sums = Stored::of(base.sums)?;
-        Ok(Hour(rollup_hour::ActiveModel {
-            tenant_id: Set(table.tenant.0),
-            column_id: Set(column.id),
-            hour_s: Set(base.start_s),
-            device_id: Set(device),
-            numbers: Set(sums.numbers),
-            huge: Set(sums.huge),
-            total: Set(sums.total),
-            mean: Set(sums.mean),
-            squares: Set(sums.squares),
-            low: Set(sums.low),
-            high: Set(sums.high),
-            first_number: Set(sums.first.number),
-            first_us: Set(sums.first.us),
-            first_id: Set(sums.first.id),
-            last_number: Set(sums.last.number),
-            last_us: Set(sums.last.us),
-            last_id: Set(sums.last.id),
-        }))
+        let row = row_of_sums!(
+            rollup_hour {
+                tenant_id: table.tenant.0,
+                column_id: column.id,
+                hour_s: base.start_s,
+                device_id: device,
+            },
+            sums
+        );
+        Ok(Hour(row))
     });
     rows.collect()
 }

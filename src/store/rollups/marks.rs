@@ -80,8 +80,9 @@ impl Store {
     }
 
     /// Rolls marked hours up again, as far as they are before the end at `until_s`, and deletes the marks. Rows that
-    /// change meanwhile leave marks of their own. The sums of all devices in these hours are then out of date. Returns the number of hours and the duration of the transaction
-    /// before its COMMIT; `None` if another hub has moved the end.
+    /// change meanwhile leave marks of their own. The sums of all devices in these hours are then out of date. Returns
+    /// the number of hours and the duration of the transaction before its COMMIT; `None` if another hub has moved the
+    /// end.
     pub async fn roll_up_again(
         &self,
         table: &RolledTable,

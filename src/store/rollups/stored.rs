@@ -55,6 +55,31 @@ impl StoredEdge {
     }
 }
 
+/// Makes the row of an entity that has the columns of sums beside those of its key.
+macro_rules! row_of_sums {
+    ($entity:ident { $($column:ident: $value:expr),+ $(,)? }, $sums:expr) => {{
+        let sums: $crate::store::rollups::stored::Stored = $sums;
+        $entity::ActiveModel {
+            $($column: sea_orm::ActiveValue::Set($value),)+
+            numbers: sea_orm::ActiveValue::Set(sums.numbers),
+            huge: sea_orm::ActiveValue::Set(sums.huge),
+            total: sea_orm::ActiveValue::Set(sums.total),
+            mean: sea_orm::ActiveValue::Set(sums.mean),
+            squares: sea_orm::ActiveValue::Set(sums.squares),
+            low: sea_orm::ActiveValue::Set(sums.low),
+            high: sea_orm::ActiveValue::Set(sums.high),
+            first_number: sea_orm::ActiveValue::Set(sums.first.number),
+            first_us: sea_orm::ActiveValue::Set(sums.first.us),
+            first_id: sea_orm::ActiveValue::Set(sums.first.id),
+            last_number: sea_orm::ActiveValue::Set(sums.last.number),
+            last_us: sea_orm::ActiveValue::Set(sums.last.us),
+            last_id: sea_orm::ActiveValue::Set(sums.last.id),
+        }
+    }};
+}
+
+pub(super) use row_of_sums;
+
 /// Returns the error of sums that are not those of at least one number.
 pub(super) fn lacks() -> Error {
     Error::internal("sums of an hour lack a value")

@@ -11,7 +11,10 @@ use sea_orm::{
     QuerySelect,
 };
 
-use super::{RolledColumn, RolledTable, is_at, stored::Stored};
+use super::{
+    RolledColumn, RolledTable, is_at,
+    stored::{Stored, row_of_sums},
+};
 use crate::{
     error::Result,
     store::{
@@ -176,24 +179,15 @@ pub(super) fn totals(
     }
     let rows = by_hour.into_iter().map(|(hour_s, sums)| {
         let sums = Stored::of(sums)?;
-        Ok(Total(rollup_total::ActiveModel {
-            tenant_id: Set(table.tenant.0),
-            column_id: Set(column.id),
-            hour_s: Set(hour_s),
-            numbers: Set(sums.numbers),
-            huge: Set(sums.huge),
-            total: Set(sums.total),
-            mean: Set(sums.mean),
-            squares: Set(sums.squares),
-            low: Set(sums.low),
-            high: Set(sums.high),
-            first_number: Set(sums.first.number),
-            first_us: Set(sums.first.us),
-            first_id: Set(sums.first.id),
-            last_number: Set(sums.last.number),
-            last_us: Set(sums.last.us),
-            last_id: Set(sums.last.id),
-        }))
+        let row = row_of_sums!(
+            rollup_total {
+                tenant_id: table.tenant.0,
+                column_id: column.id,
+                hour_s: hour_s,
+            },
+            sums
+        );
+        Ok(Total(row))
     });
     rows.collect()
 }
