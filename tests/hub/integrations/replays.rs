@@ -8,11 +8,18 @@ use crate::{
     integrations::rules::{EUIS, deliveries, device_of, hub, integration},
     support::{
         database::{Database, on_both_databases},
+        server::Hub,
         sink::Sink,
     },
 };
 
-on_both_databases!(stored_uplinks_are_replayed, a_replay_of_a_dead_hub_goes_on,);
+on_both_databases!(
+    stored_uplinks_are_replayed,
+    a_replay_of_a_dead_hub_goes_on,
+    a_replay_waits_while_5000_deliveries_do,
+);
+
+const ALL_TIMES: &str = "2020-01-01T00:00:00Z/2099-01-01T00:00:00Z";
 
 async fn stored_uplinks_are_replayed(database: Database) {
     let (hub, connection) = hub(database).await;
@@ -93,4 +100,66 @@ async fn a_replay_of_a_dead_hub_goes_on(database: Database) {
     hub.start_again().await;
     deliveries(&hub, &path, "delivered", 6).await;
     assert_eq!(sink.received().len(), 6);
+}
+
+/// Adds waiting deliveries, which are due in a far future, to the integration.
+async fn add_waiting(hub: &Hub, integration: &str, count: usize) {
+    let (id, due) = match hub.database {
+        Database::Sqlite => ("randomblob(16)", "'2099-01-01T00:00:00.000000+00:00'"),
+        Database::Postgres(_) => ("gen_random_uuid()", "CAST('2099-01-01' AS timestamptz)"),
+    };
+    let columns =
+        "device_id, subject_id, attempt, body, created_at, updated_at, kind, ordered, round_start";
+    hub.sql(&format!(
+        "INSERT INTO deliveries (tenant_id, integration_id, id, due_at, state, {columns}) WITH RECURSIVE numbers(n) AS \
+         (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) \
+         SELECT tenant_id, {integration}, {id}, {due}, 'pending', {columns} FROM (SELECT * FROM deliveries LIMIT 1) AS one, numbers"
+    ))
+    .await;
+}
+
+async fn a_replay_waits_while_5000_deliveries_do(database: Database) {
+    let (hub, connection) = hub(database).await;
+    for _ in 0..3 {
+        hub.uplink(&connection, EUIS[0]).await;
+    }
+    let sink = Sink::willing().await;
+    let path = integration(&hub, &sink.url, json!({})).await;
+    let other = integration(&hub, &sink.url, json!({"name": "other", "paused": true})).await;
+    let (from, to) = ALL_TIMES.split_once('/').unwrap();
+    let begin = async |path: &str| {
+        let body = json!({"from": from, "to": to});
+        let begun = hub.post(&format!("{path}/replay"), &body).await.created();
+        format!("{path}/replays/{}", begun["id"])
+    };
+    let done = async |replay: &str| {
+        eventually("the replay is done", async || {
+            Some(hub.get(replay).await.ok()).filter(|found| found["state"] == "done")
+        })
+        .await
+    };
+    // One fewer than the bound does not hold it up.
+    done(&begin(&path).await).await;
+    deliveries(&hub, &path, "delivered", 3).await;
+    let id = other.rsplit('/').next().unwrap();
+    add_waiting(&hub, id, 4_999).await;
+    let first = done(&begin(&other).await).await;
+    assert_eq!(first["queued"], 3);
+
+    // More wait now. Replays take turns, so when another one is over, it would be as well.
+    let held_up = begin(&other).await;
+    for _ in 0..3 {
+        done(&begin(&path).await).await;
+    }
+    let found = hub.get(&held_up).await.ok();
+    assert_eq!(
+        (&found["state"], &found["queued"]),
+        (&json!("running"), &json!(0))
+    );
+    hub.sql(&format!(
+        "DELETE FROM deliveries WHERE integration_id = {id}"
+    ))
+    .await;
+    assert_eq!(done(&held_up).await["queued"], 3);
+    deliveries(&hub, &other, "pending", 3).await;
 }

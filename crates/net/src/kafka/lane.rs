@@ -289,3 +289,27 @@ fn records(entries: &[&Entry]) -> Result<Bytes, String> {
         .map_err(|error| error.to_string())?;
     Ok(batch.freeze())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_acknowledged_by_all_in_sync_replicas() {
+        let job = |partition| Job {
+            entry: Entry {
+                topic: "iot".into(),
+                partition,
+                key: Bytes::new(),
+                value: Bytes::from_static(b"{}"),
+                headers: Vec::new(),
+                timestamp: 0,
+            },
+            done: oneshot::channel().0,
+        };
+        let (numbers, request) = request(&[job(3), job(1), job(3)]).unwrap();
+        // `acks` of the protocol: 0 for none, 1 for the leader alone, -1 for all.
+        assert_eq!(request.acks, -1);
+        assert_eq!(numbers, [1, 0, 1]);
+    }
+}

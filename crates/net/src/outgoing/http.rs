@@ -37,10 +37,21 @@ const ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// Maximum size of a response's head.
 const HEAD_MAX_BYTES: usize = 128 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Lifetime of an idle connection: less than the at least 5 seconds for which servers usually keep it, so
-/// that they seldom close it just as the next request is sent.
-const IDLE_MAX: Duration = Duration::from_secs(4);
 const IDLE_PER_HOST: usize = 16;
+const LIFE: Life = Life {
+    idle: Duration::from_secs(4),
+    total: Duration::from_secs(60),
+};
+
+/// Lifetime of connections that are kept.
+#[derive(Clone, Copy)]
+struct Life {
+    /// Maximum time without a request: less than the at least 5 seconds for which servers usually keep a
+    /// connection, so that they seldom close it just as the next request is sent.
+    idle: Duration,
+    /// Maximum time after which a changed address of the name is used.
+    total: Duration,
+}
 
 type Connections = Pool<Connector, Full<Bytes>>;
 
@@ -54,6 +65,7 @@ pub struct Client {
     guard: Guard,
     tls: Arc<ClientConfig>,
     timeout: Duration,
+    life: Life,
     /// Expiry of the hub's client certificate.
     identity_expires_at: Option<Time>,
 }
@@ -126,16 +138,18 @@ impl Client {
     fn over(guard: Guard, tls: Arc<ClientConfig>, timeout: Duration) -> Self {
         Self {
             kept: None,
-            fresh: connections(&guard, &tls, timeout, 0),
+            fresh: connections(&guard, &tls, timeout, LIFE.idle, 0),
             guard,
             tls,
             timeout,
+            life: LIFE,
             identity_expires_at: None,
         }
     }
 
     fn keeping(self) -> Self {
-        let kept = connections(&self.guard, &self.tls, self.timeout, IDLE_PER_HOST);
+        let (timeout, idle) = (self.timeout, self.life.idle);
+        let kept = connections(&self.guard, &self.tls, timeout, idle, IDLE_PER_HOST);
         Self {
             kept: Some(kept),
             ..self
@@ -192,7 +206,7 @@ impl Client {
             Err(error) => return Err(error),
             Ok(answer) => {
                 let traffic = answer.extensions().get::<Traffic>();
-                if traffic.is_some_and(Traffic::is_old)
+                if traffic.is_some_and(|traffic| traffic.age() >= self.life.total)
                     && let Some(connected) = connection.connection_metadata().as_ref()
                 {
                     connected.poison();
@@ -219,12 +233,13 @@ fn connections(
     guard: &Guard,
     tls: &Arc<ClientConfig>,
     timeout: Duration,
+    idle: Duration,
     most_idle: usize,
 ) -> Connections {
     let connector = Connector::new(guard.clone(), tls.clone(), CONNECT_TIMEOUT.min(timeout));
     Pool::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_MAX)
+        .pool_idle_timeout(idle)
         .pool_max_idle_per_host(most_idle)
         .http1_max_buf_size(HEAD_MAX_BYTES)
         .build(connector)
@@ -307,6 +322,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
+        sync::mpsc,
     };
 
     use super::*;
@@ -321,6 +337,8 @@ mod tests {
         url: Url,
         /// The connection of each request.
         asked: Arc<Mutex<Vec<usize>>>,
+        /// The connections that the client has closed.
+        closed: mpsc::UnboundedReceiver<usize>,
     }
 
     impl Server {
@@ -329,10 +347,11 @@ mod tests {
             let url = format!("http://{}/", listener.local_addr().unwrap());
             let asked = Arc::new(Mutex::new(Vec::new()));
             let book = asked.clone();
+            let (closing, closed) = mpsc::unbounded_channel();
             tokio::spawn(async move {
                 for (index, answers) in connections.iter().enumerate() {
                     let (mut stream, _) = listener.accept().await.unwrap();
-                    let book = book.clone();
+                    let (book, closing) = (book.clone(), closing.clone());
                     tokio::spawn(async move {
                         for answer in *answers {
                             let mut head = Vec::new();
@@ -348,13 +367,16 @@ mod tests {
                                 return;
                             }
                         }
-                        let _ = stream.read_u8().await;
+                        if stream.read_u8().await.is_err() {
+                            let _ = closing.send(index);
+                        }
                     });
                 }
             });
             Self {
                 url: url.parse().unwrap(),
                 asked,
+                closed,
             }
         }
 
@@ -383,6 +405,40 @@ mod tests {
 
     fn keeping() -> Client {
         Client::new(guard(), Duration::from_secs(5)).unwrap()
+    }
+
+    fn keeping_for(idle: Duration, total: Duration) -> Client {
+        let life = Life { idle, total };
+        Client { life, ..keeping() }.keeping()
+    }
+
+    /// As docs/integrations.md says.
+    #[test]
+    fn connections_are_kept_for_4_seconds_without_a_request_and_a_minute_in_total() {
+        let life = keeping().life;
+        assert_eq!((life.idle.as_secs(), life.total.as_secs()), (4, 60));
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_is_closed() {
+        let mut server = Server::start(&[&[OK]]).await;
+        let client = keeping_for(Duration::from_millis(20), Duration::from_secs(60));
+        assert_eq!(server.ask(&client).await, Ok(200));
+        assert_eq!(server.closed.recv().await, Some(0));
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_is_used_no_more() {
+        let server = Server::start(&[&[OK, OK], &[OK, OK]]).await;
+        let client = keeping_for(Duration::from_secs(60), Duration::ZERO);
+        assert_eq!(server.ask(&client).await, Ok(200));
+        assert_eq!(server.ask(&client).await, Ok(200));
+        assert_eq!(server.asked(), [0, 1]);
+        let young = keeping_for(Duration::from_secs(60), Duration::from_secs(60));
+        let server = Server::start(&[&[OK, OK], &[OK, OK]]).await;
+        assert_eq!(server.ask(&young).await, Ok(200));
+        assert_eq!(server.ask(&young).await, Ok(200));
+        assert_eq!(server.asked(), [0, 0]);
     }
 
     #[tokio::test]

@@ -11,9 +11,6 @@ use std::{
 use tokio::time::{Duration, Instant};
 use tokio_rustls::rustls::{self, AlertDescription};
 
-/// Maximum lifetime of a connection, after which a changed address of its name is used.
-const LIFE_MAX: Duration = Duration::from_secs(60);
-
 /// The traffic of one connection. Cheap to clone.
 #[derive(Clone)]
 pub struct Traffic(Arc<Seen>);
@@ -76,9 +73,9 @@ impl Traffic {
         self.is_reused() && !self.0.is_heard.load(Ordering::Relaxed)
     }
 
-    /// Returns true if the connection has reached its maximum lifetime.
-    pub fn is_old(&self) -> bool {
-        self.0.since.elapsed() >= LIFE_MAX
+    /// Returns the time since the connection was made.
+    pub fn age(&self) -> Duration {
+        self.0.since.elapsed()
     }
 }
 
@@ -109,7 +106,6 @@ mod tests {
         assert!(traffic.is_unanswered());
         traffic.heard();
         assert!(traffic.is_reused() && !traffic.is_unanswered());
-        assert!(!traffic.is_old());
     }
 
     #[test]
