@@ -10,7 +10,10 @@ use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::server::{PASSWORD, program};
+use crate::support::{
+    database::on_empty_postgres,
+    server::{EUI, Hub, PASSWORD, program},
+};
 
 /// Output of a hub, its answers to log-ins with these passwords, and its log.
 async fn served(
@@ -119,4 +122,14 @@ async fn a_chosen_password_is_not_printed() {
     assert_eq!(password_in(&printed), None, "{printed}");
     assert!(!printed.contains(PASSWORD), "{printed}");
     assert!(!log.contains(PASSWORD), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_postgres_gets_the_schema() {
+    on_empty_postgres(async |database| {
+        let (hub, connection) = Hub::with_device(database, &[]).await;
+        hub.uplink(&connection, EUI).await;
+        assert_eq!(hub.list("devices/d/uplinks").await.len(), 1);
+    })
+    .await;
 }

@@ -8,6 +8,7 @@ use std::{
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, Database as Driver, Statement};
 
+use super::template;
 use crate::eventually;
 
 /// The database of a hub.
@@ -19,9 +20,16 @@ pub enum Database {
     Postgres(String),
 }
 
-/// Makes two tests of each function: on SQLite and on PostgreSQL.
+/// Makes two tests of each function: on SQLite and on PostgreSQL. Databases of PostgreSQL have the current schema, unless
+/// `empty:` comes first.
 macro_rules! on_both_databases {
+    (empty: $($test:ident),* $(,)?) => {
+        $crate::support::database::on_both_databases!(on_empty_postgres: $($test),*);
+    };
     ($($test:ident),* $(,)?) => {
+        $crate::support::database::on_both_databases!(on_postgres: $($test),*);
+    };
+    ($on_postgres:ident: $($test:ident),*) => {
         mod sqlite {$(
             #[tokio::test(flavor = "multi_thread")]
             async fn $test() {
@@ -32,7 +40,7 @@ macro_rules! on_both_databases {
         mod postgres {$(
             #[tokio::test(flavor = "multi_thread")]
             async fn $test() {
-                $crate::support::database::on_postgres(super::$test).await;
+                $crate::support::database::$on_postgres(super::$test).await;
             }
         )*}
     };
@@ -48,27 +56,58 @@ pub fn surroundings(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Runs the test on a fresh PostgreSQL database, if there is a PostgreSQL.
+/// Runs the test on a PostgreSQL database with the current schema, if there is a PostgreSQL.
 pub async fn on_postgres<F>(test: impl FnOnce(Database) -> F)
 where
     F: Future<Output = ()>,
 {
-    let Some(url) = surroundings("THINGSHUB_TEST_POSTGRES_URL") else {
-        println!("THINGSHUB_TEST_POSTGRES_URL is not set: not run");
+    let Some(url) = server() else {
         return;
     };
-    on_postgres_at(&url, test).await;
+    let name = new_name();
+    template::create_database(&url, &name).await;
+    run(&url, &name, test).await;
 }
 
-/// Runs the test on a new database on the server that the URL names.
+/// Runs the test on an empty PostgreSQL database, if there is a PostgreSQL.
+pub async fn on_empty_postgres<F>(test: impl FnOnce(Database) -> F)
+where
+    F: Future<Output = ()>,
+{
+    if let Some(url) = server() {
+        on_postgres_at(&url, test).await;
+    }
+}
+
+/// Runs the test on an empty database on the server that the URL names.
 pub async fn on_postgres_at<F>(url: &str, test: impl FnOnce(Database) -> F)
 where
     F: Future<Output = ()>,
 {
+    let name = new_name();
+    execute(url, &format!("CREATE DATABASE {name}")).await;
+    run(url, &name, test).await;
+}
+
+fn server() -> Option<String> {
+    let url = surroundings("THINGSHUB_TEST_POSTGRES_URL");
+    if url.is_none() {
+        println!("THINGSHUB_TEST_POSTGRES_URL is not set: not run");
+    }
+    url
+}
+
+fn new_name() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("hub_test_{}_{number}", std::process::id());
-    execute(url, &format!("CREATE DATABASE {name}")).await;
+    format!("hub_test_{}_{number}", std::process::id())
+}
+
+/// Runs the test on this database, which is then dropped.
+async fn run<F>(url: &str, name: &str, test: impl FnOnce(Database) -> F)
+where
+    F: Future<Output = ()>,
+{
     let (server, _) = url.rsplit_once('/').expect("the URL names a database");
     let database = Database::Postgres(format!("{server}/{name}"));
     let outcome = AssertUnwindSafe(test(database)).catch_unwind().await;

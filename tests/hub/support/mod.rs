@@ -27,3 +27,4 @@ pub mod server;
 pub mod sftp_server;
 pub mod sink;
 pub mod steps;
+pub mod template;

@@ -25,7 +25,10 @@ pub use super::{
     answer::{Answer, WithJson},
     steps::{Connection, EUI, next_frame, things_stack},
 };
-use crate::support::database::{Database, execute};
+use crate::support::{
+    database::{Database, execute},
+    template,
+};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 /// More than a hub takes of the machine, even beside other tests.
@@ -88,7 +91,13 @@ impl Hub {
         flags: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        Self::start_at(tempfile::tempdir().unwrap(), database, flags, environment).await
+        let folder = tempfile::tempdir().unwrap();
+        if let Database::Sqlite = database
+            && !environment.iter().any(|(name, _)| *name == PROGRAM)
+        {
+            template::copy_to(&data_dir(folder.path()));
+        }
+        Self::start_at(folder, database, flags, environment).await
     }
 
     /// Starts one whose data folder is this one, such as a disk of its own.

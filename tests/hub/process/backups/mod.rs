@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::process::Child;
 
 use crate::support::{
-    database::{Database, on_postgres},
+    database::{Database, on_empty_postgres},
     server::{Hub, program},
 };
 
@@ -127,7 +127,7 @@ where
 {
     match database {
         Database::Sqlite => test(Database::Sqlite).await,
-        Database::Postgres(_) => on_postgres(test).await,
+        Database::Postgres(_) => on_empty_postgres(test).await,
     }
 }
 
@@ -137,7 +137,7 @@ where
     F: Future<Output = ()>,
 {
     match database {
-        Database::Sqlite => on_postgres(test).await,
+        Database::Sqlite => on_empty_postgres(test).await,
         Database::Postgres(_) => test(Database::Sqlite).await,
     }
 }

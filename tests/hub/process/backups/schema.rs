@@ -11,6 +11,7 @@ use crate::support::{
 };
 
 on_both_databases!(
+    empty:
     a_database_of_a_newer_version_is_refused,
     a_plan_changes_nothing,
     every_step_keeps_the_data,
