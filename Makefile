@@ -21,10 +21,10 @@ DENY = $(or $(shell command -v cargo-deny),$(OWN_DENY))
 heading = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help run test demo bench bench-check bench-drivers bench-delivery bench-lists \
-	bench-backup bench-data bench-import bench-retention bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
+	bench-backup bench-data bench-import bench-retention bench-rollups bench-start bench-traces bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	contract-outages test-long clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-requests check-reasons test-timing test-operations exports sftp proxies acme dist test-packages dist-tools build venv linter \
+	check-rust check-requests check-reasons test-timing test-operations check-operations exports export-memory sftp proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools mutants deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -44,8 +44,8 @@ test: ## everything that must hold before a change lands
 	@rm -rf $(TARGET)/tmp/reasons
 	@$(MAKE) --jobs=2 --output-sync=line check-rust check-requests
 	@$(MAKE) check-reasons
-	@$(MAKE) test-operations
-	@$(MAKE) clients
+	@$(MAKE) --jobs=2 --output-sync=line check-operations clients
+	@$(MAKE) export-memory
 	$(call heading,all passed)
 
 # Beside the tests in Rust, which mostly wait. What measures memory has the machine for itself.
@@ -110,6 +110,22 @@ bench-data: ## questions to a data table with and without rollups, beside DuckDB
 	@$(call python-tools,contract-tests/exports)
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres contract-tests/exports/.venv/bin/python \
 		scripts/bench-data $(or $(ROWS),200000) $(PARTS)
+
+bench-rollups: ## uplinks a second while a backlog of rows is rolled up, beside a hub without rollups; ROWS=2000000 PAIRS=5
+	@scripts/need rust python postgres
+	cargo build --release --locked --bin thingshub
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-rollups \
+		$(or $(ROWS),2000000) $(or $(PAIRS),5)
+
+bench-start: ## milliseconds from start to ready
+	@scripts/need rust python postgres
+	cargo build --release --locked --bin thingshub
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-start
+
+bench-traces: ## uplinks a second with and without the export of all traces; PAIRS=5
+	@scripts/need rust python
+	cargo build --release --locked --bin thingshub
+	HUB=$(abspath $(TARGET)/release/thingshub) python3 scripts/bench-traces $(PAIRS)
 
 bench-upgrade: ## seconds in which the uplinks and events of PostgreSQL get partitions; ROWS=1000000 of each
 	@scripts/need rust postgres
@@ -239,7 +255,11 @@ check-reasons:
 	$(call heading,reasons of errors)
 	@scripts/check-reasons $(TARGET)/tmp/reasons
 
-test-operations: build ## the metrics of a running hub, and the alert rules, against Prometheus's checks
+test-operations: ## metrics, exports, SFTP, proxies and certificates with the programs of others
+	@$(MAKE) check-operations
+	@$(MAKE) export-memory
+
+check-operations: build
 	$(call heading,metrics and alert rules)
 	@scripts/need python
 	@promtool=$$(scripts/need-promtool $(TARGET)/tools/prometheus) && scripts/check-metrics "$$promtool"
@@ -249,11 +269,15 @@ test-operations: build ## the metrics of a running hub, and the alert rules, aga
 	@$(MAKE) proxies
 	@$(MAKE) acme
 
-exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow, sent to S3, and their memory
+exports: build ## exports of many rows, read by DuckDB, pandas and PyArrow, and sent to S3
 	$(call heading,exports of data tables)
 	@$(call python-tools,contract-tests/exports)
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/run
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/s3
+
+export-memory: build ## memory of exports of many rows
+	$(call heading,memory of exports)
+	@$(call python-tools,contract-tests/exports)
 	@contract-tests/exports/.venv/bin/python contract-tests/exports/memory
 
 sftp: build ## scheduled exports to OpenSSH, with a kill in the middle and a full disk
