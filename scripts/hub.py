@@ -240,14 +240,21 @@ def uplink(name):
     return (ROOT / "tests/uplinks" / name).read_bytes()
 
 
+def tell(url, command):
+    """Sends a command to PostgreSQL."""
+    subprocess.run(["psql", "-q", url, "-c", command], check=True, stdin=subprocess.DEVNULL)
+
+
+def url_beside(url, name):
+    """URL of another database of the same server."""
+    return re.sub(r"/[^/?]*(\?|$)", rf"/{name}\1", url, count=1) if "?" in url else f"{url.rsplit('/', 1)[0]}/{name}"
+
+
 @contextlib.contextmanager
 def database_beside(url, name):
     """A PostgreSQL database of its own, beside the one that the URL names; gives its URL."""
-    def tell(command):
-        subprocess.run(["psql", "-q", url, "-c", command], check=True, stdin=subprocess.DEVNULL)
-
-    tell(f"CREATE DATABASE {name}")
+    tell(url, f"CREATE DATABASE {name}")
     try:
-        yield re.sub(r"/[^/?]*(\?|$)", rf"/{name}\1", url, count=1) if "?" in url else f"{url.rsplit('/', 1)[0]}/{name}"
+        yield url_beside(url, name)
     finally:
-        tell(f"DROP DATABASE {name} WITH (FORCE)")
+        tell(url, f"DROP DATABASE {name} WITH (FORCE)")
