@@ -53,7 +53,7 @@ impl Housekeeper {
             metrics.housekeeping.count_deleted(kind.as_str(), 0);
         }
         let days = |days: u32| (days > 0).then(|| TimeDelta::days(days.into()));
-        let aim = store.hold_aim();
+        let aim = store.clearing_aim();
         Self {
             keeping: Keeping {
                 uplinks: days(config.uplink_keep_days),

@@ -68,7 +68,7 @@ type GoesOn = bool;
 impl Roller {
     /// Creates a roller.
     pub fn new(store: Store, config: &Config, metrics: Metrics) -> Self {
-        let aim = store.hold_aim();
+        let aim = store.clearing_aim();
         Self {
             is_on: config.rollups,
             lease: SoleLease::new(store.clone(), LEASE),

@@ -36,7 +36,7 @@ impl Remover {
         let (sender, begun) = mpsc::unbounded_channel();
         Self {
             jobs: Jobs::new("removal", store.clone(), begun),
-            pace: Pace::new(ROWS_MAX, store.hold_aim()),
+            pace: Pace::new(ROWS_MAX, store.clearing_aim()),
             store,
             _begun: sender,
         }

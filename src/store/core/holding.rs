@@ -6,18 +6,21 @@ use super::scope::Scope;
 use crate::store::Store;
 
 /// Shortest pause between two background transactions.
-const BREATH: Duration = Duration::from_millis(50);
+const BREATH: Duration = Duration::from_millis(20);
 /// Pause after a background transaction on SQLite, in times of its duration. Fifteen sixteenths of the writer's time remain
 /// for others.
 const SHARE: u32 = 15;
+/// The same on PostgreSQL while messages arrive, where writers share the machine and its disk.
+const SHARE_SHARED: u32 = 4;
 /// Longest pause: a transaction that has waited for others says little about its own cost, and a hub that stops waits for
 /// the pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Pause after a background read, in times of its duration: the reads take at most a fifth of a core. On PostgreSQL they
-/// take a tenth, because what is made of them is then written by processes of the same machine or of a busier one.
-const READ_SHARE: u32 = 4;
-const READ_SHARE_SHARED: u32 = 9;
+/// Pause after a background read while messages arrive, in times of its duration: the reads take at most a fifth of a
+/// core.
+const READ_SHARE: f64 = 4.0;
+/// What is added to that if messages are written all the time: the reads then take an eightieth of a core.
+const READ_SHARE_BUSY: f64 = 76.0;
 /// Longest pause after a background read.
 const READ_PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -31,8 +34,8 @@ impl Store {
         self.inner.arrivals.are_recent(Instant::now())
     }
 
-    /// Returns the target duration of a background transaction. An SQLite file has one writer, which everyone else
-    /// waits for; PostgreSQL writers do not block each other, and each transaction has a higher cost.
+    /// Returns the target duration of a transaction of an import, which somebody waits for. An SQLite file has one writer,
+    /// which everyone else waits for; PostgreSQL writers do not block each other, and each transaction has a higher cost.
     pub fn hold_aim(&self) -> Duration {
         match self.is_shared() {
             true => Duration::from_secs(1),
@@ -40,11 +43,20 @@ impl Store {
         }
     }
 
+    /// Returns the target duration of a transaction that deletes or rolls up, which nobody waits for.
+    pub fn clearing_aim(&self) -> Duration {
+        match self.is_shared() {
+            true => Duration::from_millis(200),
+            false => Duration::from_millis(3),
+        }
+    }
+
     /// Returns the pause after a background transaction that took this time with its search and COMMIT.
     pub fn pause_after(&self, took: Duration) -> Duration {
         match self.is_shared() {
+            true if self.is_recording() => pause_of(SHARE_SHARED, took),
             true => BREATH,
-            false => pause_of_one_writer(took),
+            false => pause_of(SHARE, took),
         }
     }
 
@@ -56,20 +68,17 @@ impl Store {
         }
     }
 
-    /// Returns the pause after a background read that took this time. Reads hold nobody up, but use the processor.
+    /// Returns the pause after a background read that took this time. Reads hold nobody up, but use the processor: the more
+    /// of the time it takes to write the messages that arrive, the longer is the pause.
     pub fn pause_after_read(&self, took: Duration) -> Duration {
-        let share = match self.is_shared() {
-            true => READ_SHARE_SHARED,
-            false => READ_SHARE,
-        };
-        took.saturating_mul(share).min(READ_PAUSE_MAX)
+        pause_of_reader(took, self.inner.arrivals.share(Instant::now()))
     }
 }
 
 impl Scope {
-    /// Returns the target duration of a transaction that is one of many.
-    pub fn hold_aim(&self) -> Duration {
-        self.store.hold_aim()
+    /// Returns the target duration of a transaction that deletes a part of many rows.
+    pub fn clearing_aim(&self) -> Duration {
+        self.store.clearing_aim()
     }
 
     /// Returns the pause after a transaction that is one of many and took this time.
@@ -78,8 +87,13 @@ impl Scope {
     }
 }
 
-fn pause_of_one_writer(took: Duration) -> Duration {
-    took.saturating_mul(SHARE).clamp(BREATH, PAUSE_MAX)
+fn pause_of(share: u32, took: Duration) -> Duration {
+    took.saturating_mul(share).clamp(BREATH, PAUSE_MAX)
+}
+
+fn pause_of_reader(took: Duration, share: f64) -> Duration {
+    let pause_s = took.as_secs_f64() * (READ_SHARE + READ_SHARE_BUSY * share);
+    Duration::from_secs_f64(pause_s.min(READ_PAUSE_MAX.as_secs_f64()))
 }
 
 #[cfg(test)]
@@ -87,10 +101,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pause_after_a_read_grows_with_the_time_that_messages_take() {
+        let pause = |ms, share| pause_of_reader(Duration::from_millis(ms), share).as_millis();
+        assert_eq!(
+            [0.0, 0.5, 1.0].map(|share| pause(10, share)),
+            [40, 420, 800]
+        );
+        assert_eq!(pause(5000, 0.0), 10_000);
+        assert_eq!(pause_of_reader(Duration::MAX, 1.0), READ_PAUSE_MAX);
+    }
+
+    #[test]
     fn a_pause_grows_with_the_transaction_within_bounds() {
-        let pause = |ms| pause_of_one_writer(Duration::from_millis(ms)).as_millis();
-        assert_eq!([0, 1, 10, 60].map(pause), [50, 50, 150, 900]);
+        let pause = |ms| pause_of(SHARE, Duration::from_millis(ms)).as_millis();
+        assert_eq!([0, 1, 10, 60].map(pause), [20, 20, 150, 900]);
         assert_eq!(pause(15_000), 1000);
-        assert_eq!(pause_of_one_writer(Duration::MAX), PAUSE_MAX);
+        assert_eq!(pause_of(SHARE, Duration::MAX), PAUSE_MAX);
     }
 }

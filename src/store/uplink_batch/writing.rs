@@ -1,9 +1,6 @@
 //! Writes of a batch in one transaction, split into smaller ones if a message cannot be written.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::time::sleep;
@@ -42,7 +39,7 @@ impl Store {
     /// Records a batch; messages with the outcome `Recorded` are on disk when this returns. A message that cannot be
     /// written does not affect the others: the batch is halved until that message is alone.
     pub async fn record(&self, messages: &[Message]) -> Recorded {
-        self.inner.arrivals.note(Instant::now());
+        let _arriving = self.inner.arrivals.batch();
         let mut recorded = Recorded::default();
         // Parts run one after the other, so that messages stay in order.
         let mut parts = Parts::of(messages);
@@ -67,7 +64,6 @@ impl Store {
                 }
             }
         }
-        self.inner.arrivals.note(Instant::now());
         recorded
     }
 
