@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use nix::sys::statvfs::statvfs;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     error::{Error, Result},
@@ -20,6 +21,7 @@ impl Hub {
     pub async fn metrics_text(&self) -> Result<String> {
         let mut counted_at = self.metrics.readings.counted_at.lock().await;
         self.read_pools();
+        self.read_disk().await;
         if counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
             self.count_deliveries().await;
             *counted_at = Some(Instant::now());
@@ -85,6 +87,19 @@ impl Hub {
         readings
             .outages
             .inc_by(self.store.outages().saturating_sub(known));
+    }
+
+    async fn read_disk(&self) {
+        let folder = self.config.data_dir.clone();
+        // A network file system may not answer.
+        let asked = spawn_blocking(move || statvfs(&folder));
+        let found = timeout(COUNT_WITHIN, asked).await;
+        let sizes = found.ok().and_then(Result::ok).and_then(Result::ok);
+        let sizes = sizes.map(|disk| {
+            let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
+            (bytes(disk.blocks()), bytes(disk.blocks_available()))
+        });
+        self.metrics.readings.set_disk(sizes);
     }
 
     async fn count_deliveries(&self) {

@@ -35,6 +35,8 @@ pub struct Readings {
     /// Outages of the database.
     pub outages: IntCounter,
     streams: IntGaugeVec,
+    disk_size: Gauge,
+    disk_free: Gauge,
     certificate_end: Gauge,
     certificate_stuck: IntGauge,
 }
@@ -126,6 +128,14 @@ impl Readings {
                 "Outages of the database: it could not be reached or took no writes.",
             ),
             streams: streams(family),
+            disk_size: family.float_gauge(
+                "thingshub_data_dir_size_bytes",
+                "Size of the file system with the data directory in bytes; NaN if unknown.",
+            ),
+            disk_free: family.float_gauge(
+                "thingshub_data_dir_free_bytes",
+                "Space for the hub's files on the file system with the data directory in bytes; NaN if unknown.",
+            ),
             certificate_end: family.float_gauge(
                 "thingshub_tls_certificate_expiry_timestamp_seconds",
                 "Expiry of the certificate of new connections since unix epoch in seconds; NaN if unknown.",
@@ -161,6 +171,16 @@ impl Readings {
         self.certificate_end
             .set(end.map_or(f64::NAN, |end| end as f64));
         self.certificate_stuck.set(is_stuck.into());
+    }
+
+    /// Sets the size of the file system with the data directory and the free space on it, in bytes.
+    pub fn set_disk(&self, sizes: Option<(u64, u64)>) {
+        #[expect(clippy::cast_precision_loss, reason = "exact for 9 petabytes")]
+        let (size, free) = sizes.map_or((f64::NAN, f64::NAN), |(size, free)| {
+            (size as f64, free as f64)
+        });
+        self.disk_size.set(size);
+        self.disk_free.set(free);
     }
 
     /// Sets the value of a setting.

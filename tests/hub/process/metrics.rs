@@ -26,6 +26,7 @@ on_both_databases!(
     downlinks_are_counted_by_their_outcome,
     imports_and_their_rows_are_counted,
     logins_and_requests_are_counted,
+    the_space_on_the_disk_is_that_of_the_file_system,
     only_operators_get_metrics,
     the_listener_serves_metrics_alone,
     what_is_written_about_metrics_is_true,
@@ -33,6 +34,18 @@ on_both_databases!(
 
 const EUI: &str = "AA00000000000001";
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+async fn the_space_on_the_disk_is_that_of_the_file_system(database: Database) {
+    let hub = Hub::start(database).await;
+    let disk = nix::sys::statvfs::statvfs(&hub.file("")).unwrap();
+    let metrics = Metrics::of(&hub).await;
+    let size = (disk.blocks() * disk.fragment_size()) as f64;
+    assert_eq!(metrics.get("thingshub_data_dir_size_bytes"), size);
+    let free = metrics.get("thingshub_data_dir_free_bytes");
+    // Other tests write to it.
+    let expected = (disk.blocks_available() * disk.fragment_size()) as f64;
+    assert!((free - expected).abs() < size / 4.0, "{free} {expected}");
+}
 
 /// The text of all metrics, by series.
 struct Metrics(BTreeMap<String, f64>);
