@@ -53,7 +53,6 @@ impl Housekeeper {
             metrics.housekeeping.count_deleted(kind.as_str(), 0);
         }
         let days = |days: u32| (days > 0).then(|| TimeDelta::days(days.into()));
-        let aim = store.clearing_aim();
         Self {
             keeping: Keeping {
                 uplinks: days(config.uplink_keep_days),
@@ -65,8 +64,8 @@ impl Housekeeper {
             store,
             metrics,
             calendar: None,
-            rows: Pace::new(ROWS_MAX, aim),
-            pages: Pace::new(PAGES_MAX, aim),
+            rows: Pace::new(ROWS_MAX),
+            pages: Pace::new(PAGES_MAX),
             run_at: Instant::now(),
         }
     }
@@ -131,7 +130,7 @@ impl Housekeeper {
             let cleared = sweep.step(&self.store, self.rows.size()).await?;
             let mut pause = SHORT_BREATH;
             if cleared.rows > 0 {
-                self.rows.note(cleared.held);
+                self.rows.note(cleared.held, self.store.clearing_aim());
                 let housekeeping = &self.metrics.housekeeping;
                 housekeeping.count_deleted(kind.as_str(), cleared.rows);
                 pause = self.store.pause_after(begun.elapsed());
@@ -154,7 +153,7 @@ impl Housekeeper {
                 break;
             }
             begins = false;
-            self.pages.note(freed.held);
+            self.pages.note(freed.held, self.store.clearing_aim());
             sleep(self.store.pause_after(begun.elapsed())).await;
         }
         Ok(())

@@ -10,13 +10,12 @@ use std::time::Duration;
 pub struct Pace {
     size: u64,
     max: u64,
-    aim: Duration,
 }
 
 impl Pace {
-    /// Begins with chunks of size 1. No chunk is larger than `max` or takes much longer than `aim`.
-    pub const fn new(max: u64, aim: Duration) -> Self {
-        Self { size: 1, max, aim }
+    /// Begins with chunks of size 1. No chunk is larger than `max`.
+    pub const fn new(max: u64) -> Self {
+        Self { size: 1, max }
     }
 
     /// Size of the next chunk.
@@ -24,11 +23,12 @@ impl Pace {
         self.size
     }
 
-    /// Adapts the next size to the time for which the last chunk blocked others.
-    pub fn note(&mut self, held: Duration) {
-        if held > self.aim {
+    /// Adapts the next size to the time for which the last chunk blocked others, so that none takes much longer than
+    /// `aim`.
+    pub fn note(&mut self, held: Duration, aim: Duration) {
+        if held > aim {
             self.size = (self.size / 2).max(1);
-        } else if held < self.aim / 3 {
+        } else if held < aim / 3 {
             self.size = (self.size * 2).min(self.max);
         }
     }
@@ -42,14 +42,14 @@ mod tests {
 
     /// The greatest time that a piece takes, once the pace has settled, where one unit takes so long.
     fn settled(unit: Duration) -> (u64, Duration) {
-        let mut pace = Pace::new(512, AIM);
+        let mut pace = Pace::new(512);
         let mut longest = Duration::ZERO;
         for piece in 0..100 {
             let held = unit * u32::try_from(pace.size()).unwrap();
             if piece > 20 {
                 longest = longest.max(held);
             }
-            pace.note(held);
+            pace.note(held, AIM);
         }
         (pace.size(), longest)
     }

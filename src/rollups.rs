@@ -68,17 +68,16 @@ type GoesOn = bool;
 impl Roller {
     /// Creates a roller.
     pub fn new(store: Store, config: &Config, metrics: Metrics) -> Self {
-        let aim = store.clearing_aim();
         Self {
             is_on: config.rollups,
             lease: SoleLease::new(store.clone(), LEASE),
             store,
             metrics,
             look_at: Instant::now(),
-            rows: Pace::new(ROWS_MAX, READ_AIM),
-            hours: Pace::new(HOURS_MAX, aim),
-            marks: Pace::new(MARKS_MAX, aim),
-            totals: Pace::new(TOTALS_MAX, READ_AIM),
+            rows: Pace::new(ROWS_MAX),
+            hours: Pace::new(HOURS_MAX),
+            marks: Pace::new(MARKS_MAX),
+            totals: Pace::new(TOTALS_MAX),
             begun: HashMap::new(),
         }
     }
@@ -175,7 +174,7 @@ impl Roller {
                 break;
             };
             self.metrics.rollups.repeated_hours.inc_by(hours);
-            self.marks.note(held);
+            self.marks.note(held, self.store.clearing_aim());
             self.pause(After::Writing, begun, stop).await?;
         }
         Ok(())
@@ -205,13 +204,13 @@ impl Roller {
                     return Ok(());
                 }
             }
-            self.totals.note(longest);
+            self.totals.note(longest, READ_AIM);
             let begun = Instant::now();
             let written = self.store.renew_totals(table, until_s, outdated, renewed);
             let Some(held) = written.await? else {
                 break;
             };
-            self.marks.note(held);
+            self.marks.note(held, self.store.clearing_aim());
             self.pause(After::Writing, begun, stop).await?;
         }
         Ok(())
@@ -281,7 +280,7 @@ impl Roller {
                 return Ok(None);
             }
         }
-        self.rows.note(longest);
+        self.rows.note(longest, READ_AIM);
         while batch.rows() > self.hours.size() {
             if !self.write(table, until_s, &mut batch, stop).await? {
                 return Ok(None);
@@ -314,7 +313,7 @@ impl Roller {
             return Ok(false);
         };
         self.metrics.rollups.hours.inc_by(count);
-        self.hours.note(held);
+        self.hours.note(held, self.store.clearing_aim());
         self.pause(After::Writing, begun, stop).await
     }
 
@@ -333,7 +332,7 @@ impl Roller {
                 if !cleared.is_more {
                     break;
                 }
-                self.hours.note(cleared.held);
+                self.hours.note(cleared.held, self.store.clearing_aim());
                 self.pause(After::Writing, begun, stop).await?;
             }
         }

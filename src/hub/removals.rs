@@ -36,7 +36,7 @@ impl Remover {
         let (sender, begun) = mpsc::unbounded_channel();
         Self {
             jobs: Jobs::new("removal", store.clone(), begun),
-            pace: Pace::new(ROWS_MAX, store.clearing_aim()),
+            pace: Pace::new(ROWS_MAX),
             store,
             _begun: sender,
         }
@@ -50,7 +50,7 @@ impl Remover {
             let stretch = self.store.clear_removed(kind, self.pace.size());
             let pause = match attempted("removal", stretch).await {
                 Ok(cleared) => {
-                    self.pace.note(cleared.held);
+                    self.pace.note(cleared.held, self.store.clearing_aim());
                     match cleared.is_more {
                         true => self.jobs.put_back(tenant, kind),
                         false => self.jobs.end(kind).await,

@@ -37,7 +37,7 @@ pub struct RowImporting {
 impl RowImports {
     /// Creates an importer and the handle that begins imports.
     pub fn new(store: Store) -> (RowImporter, Self) {
-        let pace = Pace::new(BATCHES_MAX, store.hold_aim());
+        let pace = Pace::new(BATCHES_MAX);
         let (importer, starter) = Worker::new(store, RowImporting { pace });
         (importer, Self { starter })
     }
@@ -69,7 +69,7 @@ impl Work for RowImporting {
             return Ok(Step::Done);
         };
         let worked = importing::work(scope, id, batch).await?;
-        self.pace.note(worked.held);
+        self.pace.note(worked.held, scope.hold_aim());
         Ok(match worked.is_done {
             true => Step::Done,
             false => Step::GoOn,

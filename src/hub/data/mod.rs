@@ -46,13 +46,13 @@ pub struct Deleted {
 /// Deletes the rows that match, in chunks, until none is left or the time is over.
 pub async fn delete_rows(scope: &Scope, id: DataTableId, filter: &RowFilter) -> Result<Deleted> {
     let began = Instant::now();
-    let mut pace = Pace::new(ROWS_MAX, scope.clearing_aim());
+    let mut pace = Pace::new(ROWS_MAX);
     let mut rows = 0;
     loop {
         let (is_first, step) = (rows == 0, Instant::now());
         let cleared = data::delete_rows(scope, id, filter, pace.size(), is_first).await?;
         rows += cleared.rows;
-        pace.note(cleared.held);
+        pace.note(cleared.held, scope.clearing_aim());
         if !cleared.is_more || began.elapsed() > TIME_MAX {
             return Ok(Deleted {
                 rows,

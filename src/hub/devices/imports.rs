@@ -42,7 +42,7 @@ pub struct Importing {
 impl Imports {
     /// Creates an importer and the handle that begins imports.
     pub fn new(store: Store, metrics: Metrics) -> (Importer, Self) {
-        let pace = Pace::new(BATCHES_MAX, store.hold_aim());
+        let pace = Pace::new(BATCHES_MAX);
         let (importer, starter) = Worker::new(store, Importing { metrics, pace });
         (importer, Self { starter })
     }
@@ -95,7 +95,7 @@ impl Work for Importing {
             ..batch
         };
         let worked = imports::work(&scope, id, batch).await?;
-        self.pace.note(worked.held);
+        self.pace.note(worked.held, scope.hold_aim());
         let counts = worked.counts;
         self.metrics.imports.count_rows(Rows {
             created: counts.created.into(),

@@ -7,11 +7,12 @@ use crate::store::Store;
 
 /// Shortest pause between two background transactions.
 const BREATH: Duration = Duration::from_millis(20);
-/// Pause after a background transaction on SQLite, in times of its duration. Fifteen sixteenths of the writer's time remain
-/// for others.
+/// Pause after a background transaction on SQLite while messages arrive, in times of its duration: fifteen sixteenths of
+/// the writer's time remain for them. Three quarters remain for others if none arrive.
 const SHARE: u32 = 15;
-/// The same on PostgreSQL while messages arrive, where writers share the machine and its disk.
-const SHARE_SHARED: u32 = 4;
+const SHARE_IDLE: u32 = 3;
+/// Pause on PostgreSQL while messages arrive: writers share the machine and its disk.
+const SHARE_SHARED: u32 = 9;
 /// Longest pause: a transaction that has waited for others says little about its own cost, and a hub that stops waits for
 /// the pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -43,20 +44,22 @@ impl Store {
         }
     }
 
-    /// Returns the target duration of a transaction that deletes or rolls up, which nobody waits for.
+    /// Returns the target duration of a transaction that deletes or rolls up. Nobody waits for it, so on PostgreSQL it is
+    /// shorter while messages arrive; on SQLite a shorter one would delete too few rows for its own cost.
     pub fn clearing_aim(&self) -> Duration {
-        match self.is_shared() {
-            true => Duration::from_millis(200),
-            false => Duration::from_millis(3),
+        match self.is_recording() && self.is_shared() {
+            true => Duration::from_millis(20),
+            false => self.hold_aim(),
         }
     }
 
     /// Returns the pause after a background transaction that took this time with its search and COMMIT.
     pub fn pause_after(&self, took: Duration) -> Duration {
-        match self.is_shared() {
-            true if self.is_recording() => pause_of(SHARE_SHARED, took),
-            true => BREATH,
-            false => pause_of(SHARE, took),
+        match (self.is_shared(), self.is_recording()) {
+            (true, true) => pause_of(SHARE_SHARED, took),
+            (true, false) => BREATH,
+            (false, true) => pause_of(SHARE, took),
+            (false, false) => pause_of(SHARE_IDLE, took),
         }
     }
 
@@ -76,6 +79,11 @@ impl Store {
 }
 
 impl Scope {
+    /// Returns the target duration of a transaction of an import.
+    pub fn hold_aim(&self) -> Duration {
+        self.store.hold_aim()
+    }
+
     /// Returns the target duration of a transaction that deletes a part of many rows.
     pub fn clearing_aim(&self) -> Duration {
         self.store.clearing_aim()
