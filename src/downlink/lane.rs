@@ -19,7 +19,6 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::{
-    clock,
     config::Config,
     downlink::transport::{self, Transport},
     error::Result,
@@ -380,7 +379,7 @@ impl Lane {
             confirmed: queued.confirmed,
             priority: queued.priority,
             expires_at: queued.expires_at,
-            now: clock::now(),
+            now: self.scope.now(),
         })
     }
 }

@@ -36,7 +36,7 @@ pub mod uplink_batch;
 mod watch;
 
 pub use core::{
-    file::Lock,
+    file::{Lock, path as file_of},
     handle::Store,
     json::members,
     migrating::plan,

@@ -9,7 +9,6 @@ use sea_orm::{
 };
 
 use crate::{
-    clock,
     error::Result,
     id::TenantId,
     store::{
@@ -213,7 +212,7 @@ impl Store {
             .expr_as(start.clone(), "start")
             .expr_as(Expr::col(Column::KeyHash).count(), "count")
             .filter(Column::Answer.is_not_null())
-            .filter(Column::CreatedAt.gte(clock::now() - idempotency::REMEMBERED))
+            .filter(Column::CreatedAt.gte(self.now() - idempotency::REMEMBERED))
             .group_by(start)
             .into_tuple()
             .all(&self.inner.reader)

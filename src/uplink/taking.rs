@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{path::UplinkPath, receipt::RawMessage, receipt::Receipt};
 use crate::{
-    clock,
     error::{Error, Reason, Result},
     id::ConnectionId,
     store::{Scope, networks::subscriptions},
@@ -189,7 +188,7 @@ impl MessageProcessor {
     pub async fn note_connected(&self) {
         let waiting = self.waiting.lock().await;
         self.note(Some(subscriptions::Subscription {
-            connected_since: Some(clock::now()),
+            connected_since: Some(self.scope.now()),
             error: waiting.why.clone(),
         }))
         .await;

@@ -20,7 +20,6 @@ use crate::{
         },
         tag::Tag,
     },
-    clock,
     error::Error,
     id::ApiKeyId,
     secret,
@@ -147,7 +146,8 @@ impl ApiKeysApi {
             scopes,
             expires_at,
         } = body.0;
-        if expires_at.is_some_and(|at| at.0 <= clock::now()) {
+        let now = caller.scope().now();
+        if expires_at.is_some_and(|at| at.0 <= now) {
             return Err(Error::field("expires_at", "must be in the future").into());
         }
         let (key, hash) = secret::new_api_key();

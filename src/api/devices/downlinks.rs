@@ -24,7 +24,7 @@ use crate::{
         },
         tag::Tag,
     },
-    clock,
+    clock::Time,
     codec::Codec,
     error::Error,
     hub::{
@@ -206,7 +206,7 @@ impl DownlinksApi {
         id: Path<DeviceId>,
         body: Body<NewDownlink>,
     ) -> Result<Begun<DownlinkView>> {
-        let request = body.0.read()?;
+        let request = body.0.read(caller.scope().now())?;
         let queued = self
             .hub
             .queue_downlink(caller.scope(), &self.codec, &id.0, request)
@@ -299,7 +299,7 @@ impl DownlinksApi {
 
 impl NewDownlink {
     /// Checks the rules between members, which the schema cannot express, and converts the body.
-    fn read(self) -> Result<RequestedDownlink, Error> {
+    fn read(self, now: Time) -> Result<RequestedDownlink, Error> {
         let (field, content) = match (self.payload_hex, self.payload_base64, self.values) {
             (Some(hex), None, None) => {
                 let payload = hex::decode(&*hex).map_err(Error::internal)?;
@@ -318,7 +318,6 @@ impl NewDownlink {
         if matches!(&content, Content::Payload(payload) if payload.is_empty()) {
             return Err(Error::field(field, "must have at least one byte"));
         }
-        let now = clock::now();
         let expires_at = match (self.expires_in_s, self.expires_at) {
             (Some(_), Some(_)) => {
                 let rule = "must not be combined with expires_in_s";

@@ -1,7 +1,6 @@
 //! Fills: a fill ends at the time of its beginning, because later uplinks add their rows themselves.
 
 use crate::{
-    clock,
     error::Result,
     hub::Hub,
     id::DataTableId,
@@ -26,7 +25,7 @@ impl Hub {
         if let Some(device) = &device_id {
             devices::get(scope, device).await?;
         }
-        let now = clock::now();
+        let now = scope.now();
         let new = NewFill {
             from: span.from,
             to: span.to.map_or(now, |to| to.min(now)),

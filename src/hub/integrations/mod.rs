@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::Hub;
 use crate::{
-    clock,
     delivery::{self, Answer, Payload, RenderError, SAMPLE},
     error::{Error, Reason, Result},
     id::{IntegrationId, new_uuid},
@@ -171,7 +170,7 @@ impl Hub {
             return Err(Error::rejected(Reason::WrongState, rule));
         }
         let _trial = self.trials.begin(scope.tenant())?;
-        let (id, at) = (new_uuid(), clock::now());
+        let (id, at) = (new_uuid(), scope.now());
         // Has the form of an uplink, so that templates and columns find their fields.
         let mut body: Map<String, Value> = serde_json::from_str(SAMPLE).map_err(Error::internal)?;
         body.insert("event".to_owned(), "test".into());

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::authority;
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::ApiKeyId,
     store::{
@@ -65,7 +65,7 @@ pub struct Filter {
 
 /// Adds a key by its hash.
 pub async fn insert(scope: &Scope, new: NewApiKey, key_hash: &[u8; 32]) -> Result<ApiKey> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             authority::check_administrator(scope, &transaction).await?;
@@ -109,16 +109,18 @@ pub async fn list(
     sort: Sort<ResourceOrder>,
     stretch: &Stretch,
 ) -> Result<Page<ApiKey, Place>> {
-    let query = scope.find::<api_key::Entity>().filter(filter.condition());
+    let query = scope
+        .find::<api_key::Entity>()
+        .filter(filter.condition(scope.now()));
     let page = listing::resources(scope, query, sort, stretch).await?;
     page.try_map(ApiKey::try_from)
 }
 
 impl Filter {
-    fn condition(&self) -> Condition {
+    fn condition(&self, now: Time) -> Condition {
         use api_key::Column;
         let expired = self.expired.map(|expired| {
-            let ended = Column::ExpiresAt.lte(clock::now());
+            let ended = Column::ExpiresAt.lte(now);
             match expired {
                 true => Condition::all().add(ended),
                 false => Condition::any()
@@ -168,7 +170,7 @@ pub async fn delete(scope: &Scope, id: ApiKeyId) -> Result<ApiKey> {
 pub async fn touch(scope: &Scope, id: ApiKeyId) -> Result<()> {
     scope
         .update::<api_key::Entity>()
-        .col_expr(api_key::Column::LastUsedAt, Expr::value(clock::now()))
+        .col_expr(api_key::Column::LastUsedAt, Expr::value(scope.now()))
         .filter(api_key::Column::Id.eq(id.0))
         .exec(&scope.store.inner.writer)
         .await?;

@@ -13,7 +13,7 @@ use super::{
     users::{self, NewUser},
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::{ConnectionId, TenantId},
     store::{
@@ -122,7 +122,7 @@ impl Store {
             transaction.rollback().await;
             return Ok(false);
         }
-        let now = clock::now();
+        let now = self.now();
         let tenant = tenant::ActiveModel {
             name: Set(tenant.to_owned()),
             created_at: Set(now),

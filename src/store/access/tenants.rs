@@ -11,7 +11,7 @@ use super::{
     users::{self, NewUser},
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Reason, Result},
     id::TenantId,
     store::{
@@ -70,7 +70,7 @@ pub(in crate::store) async fn hold(scope: &Scope, transaction: &DatabaseTransact
 
 /// Adds a tenant with its first administrator.
 pub async fn insert(scope: &Scope, new: NewTenant, administrator: NewUser) -> Result<Tenant> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             authority::check_operator(scope, &transaction).await?;
@@ -143,7 +143,7 @@ pub async fn update(scope: &Scope, id: TenantId, new: NewTenant) -> Result<Tenan
                 .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
                 .await?;
             let changed = tenant::ActiveModel {
-                updated_at: Set(clock::now()),
+                updated_at: Set(scope.now()),
                 revision: Set(before.revision + 1),
                 name: Set(new.name.clone()),
                 retention_days: Set(new.retention_days),

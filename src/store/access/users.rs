@@ -6,7 +6,6 @@ use sea_orm::{
 use serde::Serialize;
 
 use crate::{
-    clock,
     error::{Error, Reason, Result},
     id::UserId,
     store::{
@@ -65,7 +64,7 @@ pub(in crate::store) async fn add(
     new: NewUser,
     is_operator: bool,
 ) -> Result<User> {
-    let now = clock::now();
+    let now = scope.now();
     let Profile {
         person,
         role,
@@ -340,7 +339,7 @@ async fn write(
     changed: user::ActiveModel,
 ) -> Result<User> {
     let changed = user::ActiveModel {
-        updated_at: Set(clock::now()),
+        updated_at: Set(scope.now()),
         revision: Set(before.revision + 1),
         ..changed
     };

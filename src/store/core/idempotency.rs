@@ -18,7 +18,7 @@ use super::{
     transaction::DatabaseTransaction,
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
     store::{
         core::{handle::Store, scope::Scope},
@@ -67,7 +67,7 @@ struct Claim {
 
 /// Claims a key for a request, unless it is taken.
 pub async fn take(scope: &Scope, key_hash: &[u8; 32], request_hash: &[u8; 32]) -> Result<Known> {
-    let (store, now) = (&scope.store, clock::now());
+    let (store, now) = (&scope.store, scope.now());
     let writer = &store.inner.writer;
     let column = |column: Column| Expr::col((Entity, column));
     let is_forgotten = column(Column::CreatedAt).lt(now - REMEMBERED);

@@ -20,7 +20,7 @@ use super::{
     words::words,
 };
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Reason, Result},
     id::TenantId,
 };
@@ -242,7 +242,7 @@ where
 
 /// Ends a job as failed after an internal error, unless it has ended meanwhile.
 pub(in crate::store) async fn give_up<E: JobTable>(scope: &Scope, id: i64) -> Result<()> {
-    let now = clock::now();
+    let now = scope.now();
     let which = Condition::all().add(E::KEY.eq(id)).add(E::is_unfinished());
     scope
         .keep(async |transaction| {

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::{DataTableId, FillId, TenantId},
     store::{
@@ -88,7 +88,7 @@ impl Store {
 
 /// Creates a fill.
 pub async fn insert(scope: &Scope, table: DataTableId, new: NewFill) -> Result<Fill> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .record(async |transaction| {
             let missing = || super::missing(table);

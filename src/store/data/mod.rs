@@ -31,7 +31,7 @@ use uuid::Uuid;
 use self::conditions::ValueCondition;
 use super::entities::{data_table, data_table_row};
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::DataTableId,
     store::core::{
@@ -122,7 +122,7 @@ pub async fn insert<C: Serialize + DeserializeOwned>(
     scope: &Scope,
     new: NewDataTable<C>,
 ) -> Result<DataTable<C>> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             let model = data_table::ActiveModel {
@@ -190,7 +190,7 @@ pub async fn update<C: Serialize + DeserializeOwned>(
     scope
         .write(async |transaction| {
             let before = lock(scope, &transaction, id).await?;
-            let mut changed = columns(scope, &new, clock::now());
+            let mut changed = columns(scope, &new, scope.now());
             changed.revision = Set(before.revision + 1);
             let updated = scope
                 .update::<data_table::Entity>()

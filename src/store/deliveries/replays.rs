@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::{IntegrationId, ReplayId, TenantId},
     store::{
@@ -100,7 +100,7 @@ impl Store {
 
 /// Creates a replay.
 pub async fn insert(scope: &Scope, integration: IntegrationId, new: NewReplay) -> Result<Replay> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .record(async |transaction| {
             let missing = || Error::missing("integration", integration);

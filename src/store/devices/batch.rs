@@ -11,7 +11,6 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock,
     error::{Error, Reason, Result},
     id::DeviceKey,
     store::{
@@ -322,7 +321,7 @@ async fn insert(
     if new.is_empty() {
         return Ok(());
     }
-    let now = clock::now();
+    let now = scope.now();
     // The database does not report which of several devices it refused; the caller retries them one by one.
     let refused = |error: DbErr| match failure::duplicate(&error) {
         Some(_) => Error::rejected(Reason::AlreadyExists, "one of the devices already exists"),

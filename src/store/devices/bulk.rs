@@ -9,7 +9,6 @@ use sea_orm::{
 };
 
 use crate::{
-    clock,
     error::{Error, Reason, Result},
     id::DeviceKey,
     selector::Selector,
@@ -198,7 +197,7 @@ async fn change(
     found: Vec<device::Model>,
     action: &Action,
 ) -> Result<Sum> {
-    let now = clock::now();
+    let now = scope.now();
     let mut sum = Sum::default();
     let (mut keys, mut changes, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for model in found {

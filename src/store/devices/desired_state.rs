@@ -4,7 +4,6 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter, QueryOrder, QuerySelec
 use serde_json::{Map, Value, json};
 
 use crate::{
-    clock,
     error::Result,
     id::DeviceKey,
     store::{
@@ -105,7 +104,7 @@ async fn write(
         .update::<device::Entity>()
         .set(device::ActiveModel {
             revision: Set(device.revision + 1),
-            updated_at: Set(clock::now()),
+            updated_at: Set(scope.now()),
             ..Default::default()
         })
         .filter(device::Column::Id.eq(device.id))

@@ -15,7 +15,6 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock,
     error::{Error, Reason, Result},
     id::{ApiKeyId, ImportId, TenantId, UserId},
     store::{
@@ -275,7 +274,7 @@ pub async fn work(scope: &Scope, id: ImportId, batch: Batch) -> Result<BatchResu
             let (rows, counts) = write_rows(scope, &transaction, id, batch).await?;
             bulk::insert(&transaction, rows, None).await?;
             let is_done = !batches::is_more::<Batches>(scope, &transaction, id.0).await?;
-            let now = clock::now();
+            let now = scope.now();
             let (state, finished_at) = match is_done {
                 true => (State::Done, Some(now)),
                 false => (State::Running, None),

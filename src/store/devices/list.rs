@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
     id::ConnectionId,
     reference::Reference,
@@ -82,7 +82,7 @@ pub async fn list(
         .find::<device::Entity>()
         .find_also_related(device_state::Entity)
         .filter(Condition::all().add_option(begins_with_states.then_some(of_tenant)))
-        .filter(filter.condition(sort));
+        .filter(filter.condition(sort, scope.now()));
     let total = listing::total(scope, &query, stretch).await?;
     let query = sort.order(begins_with_states).of(query, stretch)?;
     let found = query.all(scope.reader()).await?;
@@ -107,7 +107,7 @@ impl Filter {
         }
     }
 
-    fn condition(&self, sort: Sort<SortBy>) -> Condition {
+    fn condition(&self, sort: Sort<SortBy>, now: Time) -> Condition {
         let mut all = Condition::all();
         if let Some(selector) = &self.selector {
             all = all.add(selecting::picked(selector));
@@ -131,7 +131,7 @@ impl Filter {
             all = all.add(usage::using(driver));
         }
         if let Some(silence) = self.silent_for {
-            let since = clock::now() - silence;
+            let since = now - silence;
             all = all.add(if sort.by == SortBy::LastSeen {
                 Condition::all().add(last_seen().lt(since))
             } else {

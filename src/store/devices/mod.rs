@@ -8,7 +8,6 @@ use sea_orm::{
 };
 
 use crate::{
-    clock,
     error::Result,
     id::{ConnectionId, DeviceKey, TenantId},
     store::{
@@ -59,7 +58,7 @@ pub(super) type Devices = Gather<(TenantId, String), Device>;
 
 /// Adds a device.
 pub async fn insert(scope: &Scope, new: NewDevice) -> Result<Device> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             usage::hold_one(scope, &transaction, new.driver.as_deref()).await?;
@@ -177,7 +176,7 @@ pub(super) async fn replace(
     new: &NewDevice,
 ) -> Result<()> {
     let key = before.id;
-    let mut changed = columns(scope, new, clock::now());
+    let mut changed = columns(scope, new, scope.now());
     changed.revision = Set(before.revision + 1);
     scope
         .update::<device::Entity>()
@@ -217,7 +216,7 @@ pub async fn change_labels(
             let mut after = before.clone();
             change(&mut after.labels)?;
             let changed = device::ActiveModel {
-                updated_at: Set(clock::now()),
+                updated_at: Set(scope.now()),
                 revision: Set(revision + 1),
                 labels: Set(after.labels.clone().into()),
                 ..Default::default()

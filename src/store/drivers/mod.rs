@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     reference::DriverKey,
     store::{
@@ -231,7 +231,7 @@ fn columns<S: Serialize>(
 ) -> driver::ActiveModel {
     driver::ActiveModel {
         tenant_id: Set(scope.tenant.0),
-        updated_at: Set(clock::now()),
+        updated_at: Set(scope.now()),
         author: Set(key.author.clone()),
         name: Set(key.name.clone()),
         description: Set(metadata.description.clone()),

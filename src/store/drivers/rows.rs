@@ -6,7 +6,6 @@ use sea_orm::{
 };
 
 use crate::{
-    clock,
     error::{Error, Result},
     reference::DriverKey,
     store::{
@@ -68,7 +67,7 @@ pub(in crate::store) async fn touch(
             driver::Column::Revision,
             Expr::col(driver::Column::Revision).add(1),
         )
-        .col_expr(driver::Column::UpdatedAt, Expr::value(clock::now()))
+        .col_expr(driver::Column::UpdatedAt, Expr::value(scope.now()))
         .filter(driver::Column::Id.eq(driver_id))
         .exec(transaction)
         .await?;

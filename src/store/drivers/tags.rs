@@ -9,7 +9,7 @@ use sea_orm::{
 use serde_json::json;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Reason, Result},
     reference::{DriverKey, Pick},
     store::{
@@ -214,7 +214,7 @@ pub(in crate::store) async fn point(
             driver_id: Set(driver_id),
             name: Set(name.clone()),
             version_id: Set(version),
-            updated_at: Set(clock::now()),
+            updated_at: Set(scope.now()),
             revision: Set(revision),
         });
         moves.push(moved(scope, driver_id, name, revision, Some(digest)));
@@ -271,7 +271,7 @@ fn moved(
         tag: Set(name.to_owned()),
         revision: Set(revision),
         digest: Set(digest.map(ToOwned::to_owned)),
-        moved_at: Set(clock::now()),
+        moved_at: Set(scope.now()),
         moved_by: Set(scope.call.as_ref().map(|call| call.name.clone())),
     }
 }

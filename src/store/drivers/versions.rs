@@ -7,7 +7,7 @@ use sea_orm::{
 use serde_json::json;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Reason, Result},
     reference::{DriverKey, Pick},
     store::{
@@ -125,7 +125,7 @@ pub(in crate::store) async fn put(
         schema: Set(content.schema.clone()),
         examples: Set(content.examples.clone()),
         functions: Set(json!(content.functions)),
-        created_at: Set(clock::now()),
+        created_at: Set(scope.now()),
         ..Default::default()
     };
     Ok(made.insert(transaction).await?.id)

@@ -7,7 +7,7 @@ use sea_orm::{
 use serde_json::json;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::IntegrationId,
     store::{
@@ -124,7 +124,7 @@ pub async fn resume(scope: &Scope, id: IntegrationId) -> Result<()> {
 }
 
 async fn change(scope: &Scope, id: IntegrationId, reason: Option<&str>) -> Result<()> {
-    let paused_at = reason.map(|_| clock::now());
+    let paused_at = reason.map(|_| scope.now());
     scope
         .record(async |transaction| {
             let before = scope

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::{IntegrationId, TenantId},
     store::{
@@ -67,7 +67,7 @@ pub async fn insert(
     new: NewIntegration,
     seal: impl Fn(IntegrationId) -> Result<Option<Vec<u8>>>,
 ) -> Result<Integration> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             let mut model = integration::ActiveModel {
@@ -157,7 +157,7 @@ pub async fn update(
             let before = lock(scope, &transaction, id).await?;
             let revision = before.revision;
             let before = Integration::try_from((before, None))?.provisioned;
-            let mut changed = columns(scope, new.clone(), clock::now())?;
+            let mut changed = columns(scope, new.clone(), scope.now())?;
             changed.revision = Set(revision + 1);
             changed.secret = Set(seal(&before)?);
             let after = change(scope, &transaction, id, changed).await?;
@@ -183,7 +183,7 @@ pub async fn set_secret(
             let changed = integration::ActiveModel {
                 secret: Set(seal(&before)?),
                 revision: Set(revision),
-                updated_at: Set(clock::now()),
+                updated_at: Set(scope.now()),
                 ..Default::default()
             };
             let after = change(scope, &transaction, id, changed).await?;

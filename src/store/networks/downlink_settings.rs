@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, QueryFilter};
 use serde_json::Value;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Result},
     id::ConnectionId,
     store::{
@@ -70,7 +70,7 @@ pub async fn put(
     connection: ConnectionId,
     make: impl FnOnce(&NewConnection, Option<&Settings>) -> Result<NewSettings>,
 ) -> Result<Settings> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             let network = rows::hold(scope, &transaction, connection).await?;

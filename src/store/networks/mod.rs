@@ -10,7 +10,6 @@ use sea_orm::{
 };
 
 use crate::{
-    clock,
     error::{Error, Reason, Result},
     id::ConnectionId,
     store::{
@@ -62,7 +61,7 @@ pub async fn insert(
     ingest_key_hash: &[u8; 32],
     seal: impl Fn(ConnectionId) -> Result<Option<Vec<u8>>>,
 ) -> Result<Connection> {
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             transaction.then(Then::Connections);

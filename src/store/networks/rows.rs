@@ -9,7 +9,6 @@ use sea_orm::{
 };
 
 use crate::{
-    clock,
     error::{Error, Reason, Result},
     id::ConnectionId,
     store::{
@@ -82,7 +81,7 @@ pub(in crate::store) async fn change(
     changed: network_connection::ActiveModel,
 ) -> Result<Connection> {
     let changed = network_connection::ActiveModel {
-        updated_at: Set(clock::now()),
+        updated_at: Set(scope.now()),
         revision: Set(revision + 1),
         ..changed
     };

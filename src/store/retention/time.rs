@@ -27,6 +27,8 @@ pub struct Calendar {
     began: Instant,
     /// Time of the newest record at the start.
     newest: Option<Time>,
+    /// True if the log says that rows are kept for now.
+    is_told: bool,
 }
 
 impl Calendar {
@@ -40,14 +42,24 @@ impl Calendar {
         Ok(Self {
             began: Instant::now(),
             newest: newest.into_iter().flatten().max().and_then(id::time_of),
+            is_told: false,
         })
     }
 
     /// Returns the time by which rows count as old: the time that all hubs share, or an earlier one for an hour after
     /// the clock has jumped ahead.
-    pub fn now(&self, store: &Store) -> Time {
+    pub fn now(&mut self, store: &Store) -> Time {
         let now = store.inner.clock.moment().earliest(BELIEVED_AFTER);
-        believed(now, self.newest, self.began.elapsed())
+        let believed = believed(now, self.newest, self.began.elapsed());
+        let is_behind = believed + SILENCE_MAX < store.now();
+        if is_behind && !self.is_told {
+            tracing::warn!(
+                "rows count as old by the time {believed} for an hour: the clock may be wrong, because it has jumped ahead \
+                 or there are no newer records"
+            );
+        }
+        self.is_told = is_behind;
+        believed
     }
 }
 

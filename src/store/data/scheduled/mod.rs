@@ -14,7 +14,7 @@ use uuid::Uuid;
 use self::record::columns;
 pub use self::record::{FileForm, FileFormat, NewExport, ScheduledExport};
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Reason, Result},
     id::{DataTableId, ExportId, TenantId},
     store::{
@@ -93,7 +93,7 @@ pub async fn insert(
     seal: impl Fn(ExportId) -> Result<Option<Vec<u8>>>,
 ) -> Result<ScheduledExport> {
     use scheduled_export::Column;
-    let now = clock::now();
+    let now = scope.now();
     scope
         .write(async |transaction| {
             // Locked, so that each of two concurrent calls counts the other's export.
@@ -195,7 +195,7 @@ pub async fn update(
             let before = lock(scope, &transaction, table, id).await?;
             let revision = before.revision;
             let before = ScheduledExport::try_from(before)?;
-            let mut changed = columns(scope, new.clone(), clock::now())?;
+            let mut changed = columns(scope, new.clone(), scope.now())?;
             changed.revision = Set(revision + 1);
             changed.secret = Set(seal(&before.provisioned)?);
             if !new.has_schedule_of(&before.provisioned) {
