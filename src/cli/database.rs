@@ -95,17 +95,28 @@ async fn migrate(config: &Config, is_plan: bool) -> Result<(), Failure> {
     if !is_plan {
         let (_lock, store) = app::open_store(config).await?;
         store.close().await.map_err(|error| error.causes())?;
-        return output::line("the database has the current schema");
+        return output::line(&format!("{} has the current schema", named(config)));
     }
     let pending = store::plan(&config.database_url()).await;
     let pending = pending.map_err(|error| format!("setting database_url: {}", error.causes()))?;
     if pending.is_empty() {
-        return output::line("the database has the current schema: no migration would run");
+        let database = named(config);
+        return output::line(&format!(
+            "{database} has the current schema: no migration would run"
+        ));
     }
     for migration in pending {
         output::line(&migration)?;
     }
     Ok(())
+}
+
+/// Names the database. Its file is part of that, because a command without settings makes one in the folder where it runs.
+fn named(config: &Config) -> String {
+    match store::file_of(&config.database_url()) {
+        Some(file) => format!("the database in {}", file.display()),
+        None => "the database".to_owned(),
+    }
 }
 
 async fn back_up(matches: &ArgMatches, config: &Config, file: &Path) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-on_both_databases!(what_was_pushed_before_goes_on_working);
+on_both_databases!(empty: what_was_pushed_before_goes_on_working);
 
 /// The schema until then: so many migrations.
 const MIGRATIONS_BEFORE: u32 = 9;

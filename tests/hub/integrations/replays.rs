@@ -125,7 +125,8 @@ async fn a_replay_waits_while_5000_deliveries_do(database: Database) {
     }
     let sink = Sink::willing().await;
     let path = integration(&hub, &sink.url, json!({})).await;
-    let other = integration(&hub, &sink.url, json!({"name": "other", "paused": true})).await;
+    let other = integration(&hub, &sink.url, json!({"name": "other"})).await;
+    hub.post(&format!("{other}/pause"), &json!({})).await.ok();
     let (from, to) = ALL_TIMES.split_once('/').unwrap();
     let begin = async |path: &str| {
         let body = json!({"from": from, "to": to});

@@ -354,8 +354,8 @@ async fn the_deploy_hook_of_the_page_works() {
         let ran = tokio::process::Command::new("sh")
             .args(["-c", hook])
             .env("RENEWED_LINEAGE", lineage.path())
-            .env("THINGSHUB_TLS_FOLDER", folder.path().join("tls"))
-            .env("THINGSHUB_USER", &user)
+            .env("TLS_FOLDER", folder.path().join("tls"))
+            .env("TLS_OWNER", &user)
             .status();
         assert!(ran.await.unwrap().success());
     };

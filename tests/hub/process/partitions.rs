@@ -10,7 +10,8 @@ use serde_json::json;
 use super::retention::{look_again, metric};
 use crate::support::{
     database::{
-        Database, Held, execute, on_postgres, query_text, query_texts, surroundings, until_waiting,
+        Database, Held, execute, on_empty_postgres, on_postgres, query_text, query_texts,
+        surroundings, until_waiting,
     },
     rows::{ago, count, id, time},
     server::{Hub, PASSWORD},
@@ -89,7 +90,7 @@ async fn structure(url: &str, table: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filled_database_gets_partitions_while_it_is_used() {
-    on_postgres(async |database: Database| {
+    on_empty_postgres(async |database: Database| {
         let Database::Postgres(url) = database else {
             unreachable!("the test is for PostgreSQL");
         };

@@ -5,12 +5,11 @@ use std::{
     fs::{self, File, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use super::{
     database::{execute, query_text},
-    server::program_path,
+    server::{program, program_path},
 };
 
 /// Copies the database of SQLite to this folder of data, unless it has one.
@@ -62,8 +61,9 @@ fn of_sqlite() -> PathBuf {
 }
 
 fn migrate(arguments: &[&str]) {
-    let mut command = Command::new(program_path());
-    let output = command.arg("migrate").args(arguments).output().unwrap();
+    let mut command = program();
+    let command = command.as_std_mut().arg("migrate").args(arguments);
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
