@@ -158,6 +158,10 @@ impl Writability {
             return;
         }
         if let Some(began_at) = seen.began_at.take() {
+            // Sessions of PostgreSQL that were opened after the last failed write are read-only, too.
+            if seen.logged.contains(&Outage::ReadOnly.family()) {
+                seen.condemned_at = Some(Instant::now());
+            }
             seen.logged.clear();
             self.0.outage.send_replace(None);
             let seconds = began_at.elapsed().as_secs();

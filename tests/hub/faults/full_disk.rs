@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
@@ -245,12 +246,21 @@ async fn a_postgres_that_becomes_read_only() {
         assert!(refused.contains("read-only"), "{refused}");
         let message = crate::support::server::things_stack(eui);
         hub.ingest(&connection, message).await.refused(503);
-        hub.get("devices/d").await.ok();
+        // Requests beside each other open sessions that are read-only from the start.
+        let reads = (0..64).map(|_| hub.get("devices/d"));
+        for read in join_all(reads).await {
+            read.ok();
+        }
 
         // The sessions that are open stay read-only, so that they must be left.
         set("RESET default_transaction_read_only").await;
         until_ready(&hub).await;
-        hub.post("devices", &json!({"id": "e"})).await.created();
+        let ids: Vec<_> = (0..32)
+            .map(|number| json!({"id": format!("e{number}")}))
+            .collect();
+        for made in join_all(ids.iter().map(|device| hub.post("devices", device))).await {
+            made.created();
+        }
         hub.uplink(&connection, eui).await;
         is_logged_once(&hub, "the database is read-only");
     })
