@@ -108,6 +108,8 @@ async fn what_is_old_goes_and_what_is_young_stays(database: Database) {
         "20",
     ];
     let mut hub = Hub::start_with(database, &flags).await;
+    // What is added now is counted by the next start.
+    has_looked(&hub).await;
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
     let tenant = json!(1);
@@ -314,6 +316,8 @@ async fn each_tenant_has_a_retention_of_its_own(database: Database) {
 
 async fn each_data_table_has_a_retention_of_its_own(database: Database) {
     let mut hub = Hub::start(database).await;
+    // What is added now is counted by the next start.
+    has_looked(&hub).await;
     let mut tables = Vec::new();
     for (name, days) in [("a", json!(10)), ("b", json!(100)), ("c", Value::Null)] {
         let table = json!({"name": name, "selector": "", "retention_days": days});
