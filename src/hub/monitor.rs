@@ -90,16 +90,24 @@ impl Hub {
     }
 
     async fn read_disk(&self) {
+        let readings = &self.metrics.readings;
         let folder = self.config.data_dir.clone();
+        let asked = async {
+            let permit = readings.disk_question.clone().acquire_owned().await.ok()?;
+            let asked = spawn_blocking(move || {
+                let found = statvfs(&folder);
+                drop(permit);
+                found
+            });
+            asked.await.ok()?.ok()
+        };
         // A network file system may not answer.
-        let asked = spawn_blocking(move || statvfs(&folder));
-        let found = timeout(COUNT_WITHIN, asked).await;
-        let sizes = found.ok().and_then(Result::ok).and_then(Result::ok);
-        let sizes = sizes.map(|disk| {
+        let found = timeout(COUNT_WITHIN, asked).await.ok().flatten();
+        let sizes = found.map(|disk| {
             let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
             (bytes(disk.blocks()), bytes(disk.blocks_available()))
         });
-        self.metrics.readings.set_disk(sizes);
+        readings.set_disk(sizes);
     }
 
     async fn count_deliveries(&self) {

@@ -1,10 +1,10 @@
 //! Values that are read when the metrics are requested.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use prometheus::{Gauge, IntCounter, IntGauge, IntGaugeVec};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{family::Family, http::Open};
 
@@ -35,6 +35,9 @@ pub struct Readings {
     /// Outages of the database.
     pub outages: IntCounter,
     streams: IntGaugeVec,
+    /// Permit to ask for the space on the disk: a file system that does not answer holds one thread, not one of each
+    /// reading.
+    pub disk_question: Arc<Semaphore>,
     disk_size: Gauge,
     disk_free: Gauge,
     certificate_end: Gauge,
@@ -128,6 +131,7 @@ impl Readings {
                 "Outages of the database: it could not be reached or took no writes.",
             ),
             streams: streams(family),
+            disk_question: Arc::new(Semaphore::new(1)),
             disk_size: family.float_gauge(
                 "thingshub_data_dir_size_bytes",
                 "Size of the file system with the data directory in bytes; NaN if unknown.",
