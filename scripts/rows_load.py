@@ -16,7 +16,7 @@ DEVICES = 1000
 STEP_S = 600
 COLUMNS = ["temperature", "humidity", "pressure", "co2", "battery"]
 SENDERS = 4
-# Seconds for which uplinks are counted at most.
+# Seconds for which uplinks are counted.
 LOAD_S = 20
 DICE = random.Random(1)
 ROW = "(tenant_id, id, data_table_id, device_id, ts, data)"

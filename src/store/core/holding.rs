@@ -20,7 +20,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Pause after a background read while messages arrive, in times of its duration: the reads take at most a fifth of a
 /// core.
 const READ_SHARE: f64 = 4.0;
-/// What is added to that if messages are written all the time: the reads then take an eightieth of a core.
+/// Addition to that if messages are written all the time: the reads then take an eightieth of a core.
 const READ_SHARE_BUSY: f64 = 76.0;
 /// Longest pause after a background read.
 const READ_PAUSE_MAX: Duration = Duration::from_secs(10);
