@@ -198,7 +198,7 @@ pub async fn delete(scope: &Scope, id: TenantId) -> Result<Tenant> {
             let tenant = removed
                 .lock::<tenant::Entity>(&transaction, is_there(id), || missing(id))
                 .await?;
-            removed::bury_tenant(&transaction, id).await?;
+            removed::bury_tenant(&transaction, id, scope.now()).await?;
             let stored = removed.move_stored_epoch(&transaction).await?;
             transaction.then(Then::Moved(removed.epoch.clone(), stored));
             let tenant = Tenant::from(tenant);

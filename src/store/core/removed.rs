@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use super::{rows::Owned, transaction::DatabaseTransaction};
-use crate::{clock, id::TenantId, store::entities::tenant};
+use crate::{clock::Time, id::TenantId, store::entities::tenant};
 
 /// Reserved tenant that owns removed rows.
 pub const REMOVED: TenantId = TenantId(0);
@@ -52,10 +52,14 @@ pub async fn hold<E: Owned>(
 }
 
 /// Marks a locked tenant as removed.
-pub async fn bury_tenant(transaction: &DatabaseTransaction, id: TenantId) -> Result<(), DbErr> {
+pub async fn bury_tenant(
+    transaction: &DatabaseTransaction,
+    id: TenantId,
+    now: Time,
+) -> Result<(), DbErr> {
     tenant::Entity::update_many()
         .col_expr(tenant::Column::Name, unique_name())
-        .col_expr(tenant::Column::RemovedAt, Expr::value(clock::now()))
+        .col_expr(tenant::Column::RemovedAt, Expr::value(now))
         .filter(tenant::Column::Id.eq(id.0))
         .exec(transaction)
         .await?;

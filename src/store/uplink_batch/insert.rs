@@ -53,7 +53,7 @@ impl Rows {
             .sort_by_key(|row| row.integration_id.try_as_ref().copied());
         bulk::insert(transaction, self.deliveries, None).await?;
         for (tenant, news) in self.downlinks {
-            queue::apply(transaction, tenant, news).await?;
+            queue::apply(transaction, tenant, news, self.due_at).await?;
         }
         for (connection, change) in self.health {
             change.apply(transaction, connection).await?;

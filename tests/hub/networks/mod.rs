@@ -10,7 +10,7 @@ pub mod mqtt;
 mod mqtt_downlinks;
 mod mqtt_faults;
 mod news;
-mod news_order;
+pub mod news_order;
 mod refused_messages;
 mod sigfox_answers;
 mod webhook_forms;

@@ -12,7 +12,13 @@ use crate::support::{
 on_both_databases!(a_report_belongs_to_the_downlink_that_it_names);
 
 /// A report of The Things Stack; with the downlink's id if it names one.
-async fn report(hub: &Hub, connection: &Connection, kind: &str, f_cnt: u32, named: Option<&Value>) {
+pub async fn report(
+    hub: &Hub,
+    connection: &Connection,
+    kind: &str,
+    f_cnt: u32,
+    named: Option<&Value>,
+) {
     let ids: Vec<String> = named
         .iter()
         .map(|downlink| format!("thingshub:downlink:{}", downlink["id"].as_str().unwrap()))

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use crate::{
     eventually,
     integrations::rules::integration,
-    networks::mqtt,
+    networks::{mqtt, news_order::report},
     process::retention::has_looked,
     support::{
         broker::{Broker, Door},
@@ -121,9 +121,13 @@ async fn times_of_resources_are_those_of_the_database() {
             .await;
         hub.uplink(&connection, EUI).await;
         hub.integration("i", "", "http://127.0.0.1:1/").await;
-        let settings =
-            json!({"type": "http", "method": "POST", "url": "http://127.0.0.1:1/", "body": "{}"});
+        let server = NetworkServer::start(vec![]).await;
+        let settings = json!({"type": "http", "method": "POST", "url": server.url});
         hub.sends_downlinks(&connection, &settings).await;
+        let body = json!({"payload_hex": "00", "f_port": 1, "expires_at": soon});
+        let queued = hub.post("devices/d/downlinks", &body).await.created();
+        let sent = hub.downlink_gets(&queued, "sent").await;
+        report(&hub, &connection, "downlink_sent", 1, Some(&sent)).await;
         for (path, body) in [
             ("data-tables", json!({"name": "t", "selector": ""})),
             (
@@ -133,10 +137,6 @@ async fn times_of_resources_are_those_of_the_database() {
             (
                 "users",
                 json!({"username": "user", "password": "a long password of u", "role": "viewer"}),
-            ),
-            (
-                "devices/d/downlinks",
-                json!({"payload_hex": "00", "f_port": 1, "expires_at": soon}),
             ),
         ] {
             hub.post(path, &body).await.created();
@@ -158,18 +158,23 @@ async fn times_of_resources_are_those_of_the_database() {
         ] {
             let listed = hub.list(path).await;
             for found in listed.iter().filter(|found| found["built_in"] != true) {
-                let times = ["created_at", "updated_at", "received_at", "at"];
-                let times = times
-                    .into_iter()
-                    .filter(|name| path != "devices/d/uplinks" || *name == "received_at");
+                let times: &[&str] = match path {
+                    "devices/d/uplinks" => &["received_at"],
+                    "devices/d/downlinks" => {
+                        &["created_at", "updated_at", "sent_at", "transmitted_at"]
+                    }
+                    _ => &["created_at", "updated_at", "at"],
+                };
                 let mut count = 0;
-                for name in times.filter(|name| found[*name].is_string()) {
-                    assert!(near(&found[name]), "{path} {name}: {found}");
+                for name in times.iter().filter(|name| found[**name].is_string()) {
+                    assert!(near(&found[*name]), "{path} {name}: {found}");
                     count += 1;
                 }
                 assert!(count > 0, "{path}: {found}");
             }
         }
+        let downlink = &hub.list("devices/d/downlinks").await[0];
+        assert!(downlink["transmitted_at"].is_string(), "{downlink}");
         let expired = hub.list("api-keys?expired=true").await;
         assert!(expired.is_empty(), "{expired:?}");
     })

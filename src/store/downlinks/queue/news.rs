@@ -7,7 +7,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Result,
     id::{ConnectionId, DeviceKey, TenantId},
     store::{core::transaction::DatabaseTransaction, downlinks::record::State, entities::downlink},
@@ -92,17 +92,18 @@ enum NewError<'a> {
     Is(&'a str),
 }
 
-/// Applies a report to the downlink that it is about, if that can be identified. The caller has locked the device.
+/// Applies a report to the downlink that it is about, if that can be identified. The caller has locked the device. `now`
+/// is by the clock that all hubs share.
 pub(in crate::store) async fn apply(
     transaction: &DatabaseTransaction,
     tenant: TenantId,
     news: News,
+    now: Time,
 ) -> Result<(), DbErr> {
     use downlink::Column;
     let Some(model) = meant(transaction, tenant, &news).await? else {
         return Ok(());
     };
-    let now = clock::now();
     let mut update = downlink::Entity::update_many()
         .col_expr(Column::State, Expr::value(news.result.state().as_str()))
         .col_expr(Column::DueAt, Expr::value(Option::<Time>::None))
