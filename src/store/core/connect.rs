@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr,
+    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
     sqlx::{
         self, Connection,
         pool::PoolConnectionMetadata,
@@ -128,17 +128,6 @@ pub fn size(pool: &DatabaseConnection) -> (usize, usize) {
     (usize::try_from(open).unwrap_or(usize::MAX), idle)
 }
 
-/// Drops SQLite's statistics about table sizes. SQLite updates them only on request and never expires them: figures
-/// from a nearly empty database would make it scan whole tables once they have grown. Without statistics it uses the
-/// indexes, which are designed for the queries.
-pub async fn forget_statistics(pool: &DatabaseConnection) -> Result<(), DbErr> {
-    for table in ["sqlite_stat1", "sqlite_stat4"] {
-        pool.execute_unprepared(&format!("DROP TABLE IF EXISTS {table}"))
-            .await?;
-    }
-    Ok(())
-}
-
 /// True if statements are logged, which requires `log_filter` to name their target.
 fn logs_statements() -> bool {
     tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG)
@@ -250,7 +239,7 @@ async fn is_good<C: Connection>(
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::Statement;
+    use sea_orm::{ConnectionTrait, Statement};
 
     use super::*;
 

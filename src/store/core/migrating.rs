@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     connect::{self, Purpose},
-    file,
+    file, statistics,
     transaction::DatabaseTransaction,
     writability::Writability,
 };
@@ -170,7 +170,7 @@ async fn alone(pool: &DatabaseConnection, within: Duration) -> Result<()> {
         return Ok(Migrator::up(pool, None).await?);
     }
     Migrator::up(pool, None).await?;
-    Ok(connect::forget_statistics(pool).await?)
+    Ok(statistics::assume(pool).await?)
 }
 
 async fn bounded<T>(

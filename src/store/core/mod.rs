@@ -40,6 +40,7 @@ pub(super) mod shared_clock;
 pub(super) mod signals;
 mod space;
 pub mod starting;
+pub mod statistics;
 pub(super) mod storable;
 pub(super) mod time;
 pub(super) mod transaction;

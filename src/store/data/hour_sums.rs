@@ -74,7 +74,7 @@ pub(in crate::store) async fn of_all_devices(
 }
 
 /// Returns the statement for the hours of all devices whose times are in the table `apart`. The join goes from there to
-/// the hours: SQLite, which keeps no statistics, would otherwise read all hours of the column.
+/// the hours: SQLite, which does not know how many there are, would otherwise read all hours of the column.
 pub(super) fn of_devices(columns: &str, tenant: i64, column: i64) -> String {
     format!(
         "SELECT {columns} FROM apart CROSS JOIN rollup_hours \

@@ -18,6 +18,7 @@ use crate::{
     store::core::{
         connect, file,
         migrating::{self, UNFINISHED},
+        statistics,
         writability::Writability,
     },
 };
@@ -222,7 +223,7 @@ impl Target {
         Migrator::up(&self.pool, None).await?;
         match self.pool.get_database_backend() {
             DbBackend::Postgres => self.run("ANALYZE").await?,
-            _ => connect::forget_statistics(&self.pool).await?,
+            _ => statistics::assume(&self.pool).await?,
         }
         self.run(&format!("DROP TABLE {UNFINISHED}")).await
     }
