@@ -7,12 +7,11 @@ use crate::store::Store;
 
 /// Shortest pause between two background transactions.
 const BREATH: Duration = Duration::from_millis(20);
-/// Pause after a background transaction on SQLite while messages arrive, in times of its duration: fifteen sixteenths of
-/// the writer's time remain for them. Three quarters remain for others if none arrive.
+/// Pause after a background transaction while messages arrive, in times of its duration: fifteen sixteenths of the time of
+/// SQLite's writer remain for them. PostgreSQL's writers share the machine and its disk.
 const SHARE: u32 = 15;
+/// Pause on SQLite if none arrive: three quarters remain for others.
 const SHARE_IDLE: u32 = 3;
-/// Pause on PostgreSQL while messages arrive: writers share the machine and its disk.
-const SHARE_SHARED: u32 = 9;
 /// Longest pause: a transaction that has waited for others says little about its own cost, and a hub that stops waits for
 /// the pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -44,21 +43,21 @@ impl Store {
         }
     }
 
-    /// Returns the target duration of a transaction that deletes or rolls up. Nobody waits for it, so on PostgreSQL it is
-    /// shorter while messages arrive; on SQLite a shorter one would delete too few rows for its own cost.
+    /// Returns the target duration of a transaction that deletes or rolls up. Nobody waits for it, so it is shorter while
+    /// messages arrive, which on SQLite wait for it.
     pub fn clearing_aim(&self) -> Duration {
-        match self.is_recording() && self.is_shared() {
-            true => Duration::from_millis(20),
-            false => self.hold_aim(),
+        match (self.is_recording(), self.is_shared()) {
+            (true, true) => Duration::from_millis(20),
+            (true, false) => Duration::from_millis(5),
+            (false, _) => self.hold_aim(),
         }
     }
 
     /// Returns the pause after a background transaction that took this time with its search and COMMIT.
     pub fn pause_after(&self, took: Duration) -> Duration {
-        match (self.is_shared(), self.is_recording()) {
-            (true, true) => pause_of(SHARE_SHARED, took),
-            (true, false) => BREATH,
-            (false, true) => pause_of(SHARE, took),
+        match (self.is_recording(), self.is_shared()) {
+            (true, _) => pause_of(SHARE, took),
+            (false, true) => BREATH,
             (false, false) => pause_of(SHARE_IDLE, took),
         }
     }

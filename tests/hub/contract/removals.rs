@@ -33,7 +33,7 @@ const AT: &str = "'2026-01-01T00:00:00+00:00'";
 /// Waits until all rows are gone, while uplinks are answered. They went in several transactions.
 async fn goes_in_stretches(hub: &Hub, connection: &Connection, what: &str) {
     let mut seen = BTreeSet::new();
-    eventually_within(std::time::Duration::from_secs(60), what, async || {
+    eventually_within(std::time::Duration::from_secs(180), what, async || {
         hub.ingest(connection, things_stack(EUI)).await.ok();
         let left = count(hub, what).await;
         seen.insert(left);
