@@ -239,21 +239,24 @@ def provision(hub, devices, password=None, targets=(), decoded=False):
     return f"/api/v3/network-connections/{connection['id']}/uplinks", connection["ingest_key"], client
 
 
-def import_devices(client, lines):
-    """Imports devices and waits for the end; each line but the first must have made one. Gives when the
-    file was received."""
-    body = "\n".join(lines).encode() + b"\n"
-    job = client.api("POST", "devices/import", body, {"Content-Type": "application/octet-stream"})
-    received = time.monotonic()
+def import_devices(client, lines, at_once=None):
+    """Imports devices and waits for the end; each line but the first must have made one. `at_once` is the number of
+    devices of one file, all by default. Gives when the last file was received."""
+    head, *rows = lines
+    created, at_once = 0, at_once or max(1, len(rows))
+    for first in range(0, len(rows), at_once):
+        body = "\n".join([head, *rows[first : first + at_once]]).encode() + b"\n"
+        job = client.api("POST", "devices/import", body, {"Content-Type": "application/octet-stream"})
+        received = time.monotonic()
 
-    def done():
-        found = client.api("GET", f"devices/import/{job['id']}")
-        return found if found["state"] in ("done", "failed") else None
+        def done():
+            found = client.api("GET", f"devices/import/{job['id']}")
+            return found if found["state"] in ("done", "failed") else None
 
-    result = until("the import is done", 1800, done, 0.2)
+        created += until("the import is done", 1800, done, 0.2)["created"]
     devices = client.api("GET", "devices?limit=1&total=true")["total"]
-    if not result["created"] == devices == len(lines) - 1:
-        raise Failure(f"{len(lines) - 1:,} rows were sent, {result['created']:,} answered as created, {devices:,} are there")
+    if not created == devices == len(rows):
+        raise Failure(f"{len(rows):,} rows were sent, {created:,} answered as created, {devices:,} are there")
     return received
 
 

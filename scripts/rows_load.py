@@ -3,6 +3,7 @@ for the benchmarks of data tables."""
 
 import datetime
 import json
+import os
 import random
 import re
 import sqlite3
@@ -11,13 +12,14 @@ import threading
 import time
 
 import hub as hubs
+from load import PLANTED, query
 
 DEVICES = 1000
 STEP_S = 600
 COLUMNS = ["temperature", "humidity", "pressure", "co2", "battery"]
 SENDERS = 4
 # Seconds for which uplinks are counted.
-LOAD_S = 20
+LOAD_S = float(os.environ.get("BENCH_LOAD_SECONDS", "20"))
 DICE = random.Random(1)
 ROW = "(tenant_id, id, data_table_id, device_id, ts, data)"
 
@@ -78,7 +80,7 @@ def size(hub, url):
 
 
 class Load:
-    """Threads that post uplinks until the block ends."""
+    """Threads that post uplinks until the block ends. As many must be stored then as were answered with success."""
 
     def __init__(self, hub, connection):
         self.hub, self.connection = hub, connection
@@ -87,7 +89,11 @@ class Load:
         self.took_ms = [[] for _ in range(SENDERS)]
         self.threads = [threading.Thread(target=self.run, args=(sender,)) for sender in range(SENDERS)]
 
+    def stored(self):
+        return query(self.hub, "SELECT count(*) FROM uplinks")[0]
+
     def __enter__(self):
+        self.before = self.stored()
         self.began = time.monotonic()
         for thread in self.threads:
             thread.start()
@@ -100,11 +106,17 @@ class Load:
         self.rate = sum(self.count) / (time.monotonic() - self.began)
         if self.fault:
             raise hubs.Failure(f"an uplink failed: {self.fault}")
+        answered, stored = sum(self.count), self.stored() - self.before
+        if stored != answered:
+            raise hubs.Failure(f"{answered:,} uplinks were answered with success, {stored:,} are stored")
 
     def ms(self, share):
         """Milliseconds within which this share of the uplinks was answered."""
         took = sorted(took for each in self.took_ms for took in each)
         return took[min(len(took) - 1, int(len(took) * share))]
+
+    def __str__(self):
+        return f"{self.rate:.0f} (p50 {self.ms(0.5):.1f} ms, p99 {self.ms(0.99):.1f})"
 
     def run(self, sender):
         try:
@@ -114,7 +126,7 @@ class Load:
             path = f"network-connections/{self.connection['id']}/uplinks"
             key = {"Authorization": f"Bearer {self.connection['ingest_key']}"}
             while not self.stopping.is_set():
-                message["uplink_message"]["f_cnt"] = time.monotonic_ns() // 1000 % 2**31
+                message["uplink_message"]["f_cnt"] = 1 if PLANTED else time.monotonic_ns() // 1000 % 2**31
                 begun = time.monotonic()
                 client.api("POST", path, message, key)
                 self.took_ms[sender].append(1000 * (time.monotonic() - begun))
