@@ -132,10 +132,11 @@ bench-upgrade: ## seconds in which the uplinks and events of PostgreSQL get part
 	THINGSHUB_TEST_PARTITION_ROWS=$(or $(ROWS),1000000) scripts/with-postgres cargo test --locked --test hub -- \
 		process::partitions::a_filled_database --nocapture
 
-bench-sizing: ## CPU, memory and disk at 10, 100 and 1,000 uplinks a second, with 1,000 and 100,000 devices
+bench-sizing: ## CPU, memory and disk at 10, 100 and 1,000 uplinks a second; DEVICES="1000 100000"
 	@scripts/need rust python postgres
 	cargo build --release --locked --bin thingshub --example receiver
-	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-sizing
+	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres python3 scripts/bench-sizing \
+		20 $(DEVICES)
 
 # What one run sends follows from its seed, so a failure can be repeated. PostgreSQL gets fewer
 # examples here: the API before it is the same.
