@@ -5,7 +5,11 @@
 //! tenant to the keys of dozens of rows, so that one transaction reads all devices. A file therefore has statistics that
 //! never change, of a database that is large.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, TransactionTrait,
+};
 
 /// Assumed number of rows of a table; SQLite itself assumes as many.
 const ROWS: u32 = 1 << 20;
@@ -22,34 +26,70 @@ const INDEXES: &str = "SELECT tables.name, indexes.name, indexes.\"unique\", \
      FROM sqlite_schema AS tables JOIN pragma_index_list(tables.name) AS indexes \
      WHERE tables.type = 'table' AND (SELECT name FROM pragma_index_info(indexes.name) WHERE seqno = 0) = 'tenant_id'";
 
-/// Writes the statistics in place of those that the file has. Connections that are opened afterwards use them.
+/// Statistics by table and index, which is none for a table without indexes.
+type Statistics = BTreeSet<(String, Option<String>, String)>;
+
+/// Writes the statistics in place of those that the file has, unless it has them. Connections that are opened afterwards
+/// use them.
 pub async fn assume(pool: &DatabaseConnection) -> Result<(), DbErr> {
+    let wanted = wanted(pool).await?;
+    if found(pool).await?.as_ref() == Some(&wanted) {
+        return Ok(());
+    }
     let transaction = pool.begin().await?;
-    // Creates the table of statistics, which no other statement may.
-    transaction.execute_unprepared("ANALYZE tenants").await?;
-    transaction
-        .execute_unprepared("DELETE FROM sqlite_stat1")
-        .await?;
-    transaction
-        .execute_unprepared("DROP TABLE IF EXISTS sqlite_stat4")
-        .await?;
-    let indexes = Statement::from_string(DbBackend::Sqlite, INDEXES);
-    for row in transaction.query_all_raw(indexes).await? {
-        let (table, index): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        let (is_unique, columns): (bool, i64) =
-            (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+    for statement in [
+        // Creates the table of statistics, which no other statement may.
+        "ANALYZE tenants",
+        "DELETE FROM sqlite_stat1",
+        "DROP TABLE IF EXISTS sqlite_stat4",
+    ] {
+        transaction.execute_unprepared(statement).await?;
+    }
+    for (table, index, numbers) in wanted {
         let insert = Statement::from_sql_and_values(
             DbBackend::Sqlite,
             "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)",
-            [
-                table.into(),
-                index.into(),
-                assumed(columns, is_unique).into(),
-            ],
+            [table.into(), index.into(), numbers.into()],
         );
         transaction.execute_raw(insert).await?;
     }
     transaction.commit().await
+}
+
+/// Returns the statistics that a file is to have.
+async fn wanted(pool: &DatabaseConnection) -> Result<Statistics, DbErr> {
+    let rows = rows(pool, INDEXES).await?;
+    let of_index = |row: &QueryResult| {
+        let (is_unique, columns) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        let numbers = assumed(columns, is_unique);
+        Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, numbers))
+    };
+    rows.iter().map(of_index).collect()
+}
+
+/// Returns the statistics that a file has; `None` if it has no table of them, or another one besides.
+async fn found(pool: &DatabaseConnection) -> Result<Option<Statistics>, DbErr> {
+    let tables = "SELECT name FROM sqlite_schema WHERE name LIKE 'sqlite#_stat_' ESCAPE '#'";
+    let tables = rows(pool, tables).await?;
+    let tables: Result<Vec<String>, DbErr> =
+        tables.iter().map(|row| row.try_get_by_index(0)).collect();
+    if tables? != ["sqlite_stat1"] {
+        return Ok(None);
+    }
+    let rows = rows(pool, "SELECT tbl, idx, stat FROM sqlite_stat1").await?;
+    let of_index = |row: &QueryResult| {
+        let (table, index) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        Ok((table, index, row.try_get_by_index(2)?))
+    };
+    rows.iter()
+        .map(of_index)
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+async fn rows(pool: &DatabaseConnection, query: &str) -> Result<Vec<QueryResult>, DbErr> {
+    pool.query_all_raw(Statement::from_string(DbBackend::Sqlite, query))
+        .await
 }
 
 /// Returns the statistics of an index by the tenant and other columns, in the form of `sqlite_stat1`.

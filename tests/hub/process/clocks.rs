@@ -537,10 +537,15 @@ async fn a_clock_that_is_ahead_by_mistake_costs_no_data() {
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
     hub.uplink(&connection, EUI).await;
+    let told = |hub: &Hub| hub.log().matches("rows count as old by the time").count();
+    has_looked(&hub).await;
+    assert_eq!(told(&hub), 0);
     hub.end(Signal::SIGTERM).await;
     clock.set(200 * 24 * HOUR);
     hub.start_again().await;
     has_looked(&hub).await;
+    // Once, although each kind of rows asks for the time.
+    assert_eq!(told(&hub), 1);
     let uplinks = "SELECT CAST(count(*) AS TEXT) FROM uplinks";
     assert_eq!(query_text(&hub.database_url(), uplinks).await, "1");
 }
