@@ -84,7 +84,7 @@ bench-lists: ## a page of devices among a thousand and among a million
 	cargo build --release --locked --bin thingshub
 	HUB=$(abspath $(TARGET)/release/thingshub) scripts/with-postgres --no-fsync python3 scripts/bench-lists
 
-bench-check: ## every benchmark for a moment, and that each notices uplinks which are answered and not stored
+bench-check: ## most benchmarks for a moment, and that each notices uplinks which are answered and not stored
 	@scripts/need rust python postgres wrk node
 	cargo build --locked --bin thingshub --example baseline --example receiver --example decodes
 	scripts/with-postgres --no-fsync python3 scripts/bench-check
