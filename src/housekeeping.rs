@@ -64,8 +64,8 @@ impl Housekeeper {
             store,
             metrics,
             calendar: None,
-            rows: Pace::new(ROWS_MAX),
-            pages: Pace::new(PAGES_MAX),
+            rows: Pace::of_deletions(ROWS_MAX),
+            pages: Pace::of_deletions(PAGES_MAX),
             run_at: Instant::now(),
         }
     }

@@ -6,16 +6,34 @@
 
 use std::time::Duration;
 
+/// Minimum size of a chunk of deletions.
+const DELETED_MIN: u64 = 64;
+
 /// Size of the next chunk, in whatever unit the work is counted.
 pub struct Pace {
     size: u64,
+    min: u64,
     max: u64,
 }
 
 impl Pace {
     /// Begins with chunks of size 1. No chunk is larger than `max`.
     pub const fn new(max: u64) -> Self {
-        Self { size: 1, max }
+        Self {
+            size: 1,
+            min: 1,
+            max,
+        }
+    }
+
+    /// Returns the pace of deletions of rows, or of pages of a file. However slow the machine is, a chunk has
+    /// [`DELETED_MIN`]: much of the time of a small one does not depend on its size, and would keep it from growing.
+    pub const fn of_deletions(max: u64) -> Self {
+        Self {
+            size: DELETED_MIN,
+            min: DELETED_MIN,
+            max,
+        }
     }
 
     /// Size of the next chunk.
@@ -27,7 +45,7 @@ impl Pace {
     /// `aim`.
     pub fn note(&mut self, held: Duration, aim: Duration) {
         if held > aim {
-            self.size = (self.size / 2).max(1);
+            self.size = (self.size / 2).max(self.min);
         } else if held < aim / 3 {
             self.size = (self.size * 2).min(self.max);
         }
@@ -69,5 +87,14 @@ mod tests {
     #[test]
     fn the_smallest_piece_is_one() {
         assert_eq!(settled(Duration::from_secs(1)).0, 1);
+    }
+
+    #[test]
+    fn a_piece_with_a_high_fixed_part_has_the_least_size() {
+        let mut pace = Pace::of_deletions(512);
+        for _ in 0..100 {
+            assert_eq!(pace.size(), DELETED_MIN);
+            pace.note(AIM * 2, AIM);
+        }
     }
 }

@@ -174,7 +174,7 @@ impl Roller {
                 break;
             };
             self.metrics.rollups.repeated_hours.inc_by(hours);
-            self.marks.note(held, self.store.clearing_aim());
+            self.marks.note(held, self.store.rolling_aim());
             self.pause(After::Writing, begun, stop).await?;
         }
         Ok(())
@@ -210,7 +210,7 @@ impl Roller {
             let Some(held) = written.await? else {
                 break;
             };
-            self.marks.note(held, self.store.clearing_aim());
+            self.marks.note(held, self.store.rolling_aim());
             self.pause(After::Writing, begun, stop).await?;
         }
         Ok(())
@@ -313,7 +313,7 @@ impl Roller {
             return Ok(false);
         };
         self.metrics.rollups.hours.inc_by(count);
-        self.hours.note(held, self.store.clearing_aim());
+        self.hours.note(held, self.store.rolling_aim());
         self.pause(After::Writing, begun, stop).await
     }
 
@@ -332,7 +332,7 @@ impl Roller {
                 if !cleared.is_more {
                     break;
                 }
-                self.hours.note(cleared.held, self.store.clearing_aim());
+                self.hours.note(cleared.held, self.store.rolling_aim());
                 self.pause(After::Writing, begun, stop).await?;
             }
         }

@@ -36,7 +36,7 @@ impl Remover {
         let (sender, begun) = mpsc::unbounded_channel();
         Self {
             jobs: Jobs::new("removal", store.clone(), begun),
-            pace: Pace::new(ROWS_MAX),
+            pace: Pace::of_deletions(ROWS_MAX),
             store,
             _begun: sender,
         }

@@ -46,7 +46,7 @@ pub struct Deleted {
 /// Deletes the rows that match, in chunks, until none is left or the time is over.
 pub async fn delete_rows(scope: &Scope, id: DataTableId, filter: &RowFilter) -> Result<Deleted> {
     let began = Instant::now();
-    let mut pace = Pace::new(ROWS_MAX);
+    let mut pace = Pace::of_deletions(ROWS_MAX);
     let mut rows = 0;
     loop {
         let (is_first, step) = (rows == 0, Instant::now());

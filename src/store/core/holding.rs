@@ -43,13 +43,21 @@ impl Store {
         }
     }
 
-    /// Returns the target duration of a transaction that deletes or rolls up. Nobody waits for it, so it is shorter while
-    /// messages arrive, which on SQLite wait for it.
+    /// Returns the target duration of a transaction that deletes. Nobody waits for it, so it is shorter while messages
+    /// arrive, which on SQLite wait for it.
     pub fn clearing_aim(&self) -> Duration {
-        match (self.is_recording(), self.is_shared()) {
-            (true, true) => Duration::from_millis(20),
-            (true, false) => Duration::from_millis(5),
-            (false, _) => self.hold_aim(),
+        match self.is_recording() && !self.is_shared() {
+            true => Duration::from_millis(5),
+            false => self.rolling_aim(),
+        }
+    }
+
+    /// Returns the target duration of a transaction that rolls up. Nobody waits for it, so on PostgreSQL it is shorter
+    /// while messages arrive.
+    pub fn rolling_aim(&self) -> Duration {
+        match self.is_recording() && self.is_shared() {
+            true => Duration::from_millis(20),
+            false => self.hold_aim(),
         }
     }
 
