@@ -27,7 +27,7 @@ impl Pace {
     }
 
     /// Returns the pace of deletions of rows, or of pages of a file. However slow the machine is, a chunk has
-    /// [`DELETED_MIN`]: much of the time of a small one does not depend on its size, and would keep it from growing.
+    /// at least `DELETED_MIN`: much of the time of a small one does not depend on its size, and would keep it from growing.
     pub const fn of_deletions(max: u64) -> Self {
         Self {
             size: DELETED_MIN,

@@ -1,8 +1,8 @@
-//! What SQLite assumes of the number of rows that a search by an index finds.
+//! Assumptions of SQLite about the number of rows that a search by an index finds.
 //!
 //! SQLite gathers statistics only on request and never expires them: figures of a nearly empty database would make it scan
 //! whole tables once they have grown. Without any it assumes that ten rows belong to a tenant or a data table, and prefers
-//! an index by that to the keys of a dozen of rows: it reads all devices for some, and all rows for those of three devices.
+//! an index by that to the keys of a dozen rows: it reads all devices for some, and all rows for those of three devices.
 //! A file therefore has statistics that never change, of a database that is large.
 
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ const INDEXES: &str = "SELECT tables.name, indexes.name, first.name, indexes.\"u
      JOIN pragma_index_info(indexes.name) AS first ON first.seqno = 0 \
      WHERE tables.type = 'table' AND first.name IS NOT NULL";
 
-/// Statistics by table and index, which is none for a table without indexes.
+/// Table, index and statistics in the form of `sqlite_stat1`. The index is `None` in the line of a table without indexes.
 type Statistics = BTreeSet<(String, Option<String>, String)>;
 
 /// Writes the statistics in place of those that the file has, unless it has them. Connections that are opened afterwards
