@@ -186,6 +186,25 @@ class Peak:
         self.kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
+def peaks(hub, small, large, growth_max_kib, turns=3):
+    """The most memory of the hub, in KiB, while `small` and while `large` run, which do the same with less and with more.
+
+    The allocator keeps and gives back memory when it likes, so one reading is up to 10 MiB off. What needs memory for its
+    input needs it every time: the least readings of some turns are compared when those of the first are too far apart.
+    """
+    # The first time fills caches.
+    small()
+    least = [sys.maxsize, sys.maxsize]
+    for _ in range(turns):
+        for number, work in enumerate((small, large)):
+            with Peak(hub) as peak:
+                work()
+            least[number] = min(least[number], peak.kib)
+        if least[1] - least[0] <= growth_max_kib:
+            break
+    return least
+
+
 class Client:
     """One connection to a hub, whose certificate is checked."""
 
