@@ -136,7 +136,8 @@ impl Reason {
             Reason::TooLarge => meaning(
                 "too_large",
                 400,
-                "The body, once decompressed, or a part of it is larger than the limit in the message.",
+                "The body, once decompressed, a part of it, the URL or the head of the request is larger than the limit in \
+                 the message.",
             ),
             Reason::BodyTimeout => meaning(
                 "body_timeout",

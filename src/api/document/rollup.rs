@@ -17,7 +17,7 @@ const EXTENSION: &str = "x-error-reasons";
 type Listed = (Reason, &'static str, &'static str);
 
 /// Errors that every operation can answer. They are listed once, in the guide.
-const OF_ALL: [Listed; 8] = [
+const OF_ALL: [Listed; 9] = [
     (
         Reason::Malformed,
         "The request is no valid HTTP.",
@@ -27,6 +27,11 @@ const OF_ALL: [Listed; 8] = [
         Reason::PlainHttp,
         Reason::PlainHttp.cause(),
         "this is plain HTTP: use https://",
+    ),
+    (
+        Reason::TooLarge,
+        "The URL has 64 KiB or more, or the head of the request more than 128 KiB or more than 100 headers.",
+        "the URL must have less than 64 KiB",
     ),
     (
         Reason::UnknownParameter,

@@ -1,5 +1,7 @@
 //! Headers that protect: what no cache may keep, HTTPS alone, and one host.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -192,6 +194,7 @@ async fn what_is_no_request_is_answered_like_one() {
     let hub = Hub::start(Database::Sqlite).await;
     let start = "GET /livez HTTP/1.1\r\nHost: a\r\n";
     let many: String = (0..100).map(|n| format!("x{n}: y\r\n")).collect();
+    let mut reasons = BTreeSet::new();
     for (request, expected) in [
         ("nonsense\r\n\r\n".to_owned(), "no valid HTTP request"),
         (
@@ -240,5 +243,22 @@ async fn what_is_no_request_is_answered_like_one() {
         );
         let error = body["error"].as_str().unwrap();
         assert!(error.contains(expected), "{error}");
+        let reason = head.split("x-error-reason: ").nth(1).unwrap();
+        reasons.insert(reason.lines().next().unwrap().to_owned());
     }
+    // They may come for every operation.
+    let document = hub.get("/openapi.json").await.ok();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let listed = operation["x-error-reasons"].as_array().unwrap();
+            let listed: BTreeSet<&str> = listed
+                .iter()
+                .map(|entry| entry["reason"].as_str().unwrap())
+                .collect();
+            for reason in &reasons {
+                assert!(listed.contains(&**reason), "{method} {path}: {reason}");
+            }
+        }
+    }
+    assert_eq!(reasons.len(), 2);
 }
