@@ -3,9 +3,8 @@
 use sea_orm::{DbBackend, DbErr, QueryResult, Statement};
 
 use super::{
-    numbers::{self, BaseBucket, Grouping, NO_DEVICE, backend, run_around},
+    numbers::{BaseBucket, Grouping, NO_DEVICE, backend, base_bucket, run_around},
     row_hours::HOUR_S,
-    sums::{Edge, Sums},
 };
 use crate::{clock::Time, error::Result, store::core::scope::Scope};
 
@@ -49,7 +48,11 @@ pub(super) async fn sums_of(
     limit: u64,
 ) -> Result<Vec<BaseBucket>> {
     let found = run_around(scope, hours, |hours| sums_sql(hours, grouping, limit)).await?;
-    let read = |row: &QueryResult| base_bucket(row, grouping);
+    let read = |row: &QueryResult| {
+        let micros = |index| row.try_get_by_index::<i64>(index);
+        let time = |index| Ok(Time::from_timestamp_micros(micros(index)?).unwrap_or_default());
+        base_bucket(row, grouping, time)
+    };
     Ok(found.iter().map(read).collect::<Result<_, DbErr>>()?)
 }
 
@@ -120,28 +123,4 @@ fn sums_sql(hours: &str, grouping: Grouping, limit: u64) -> String {
          sum(squares + CASE WHEN abs(mean - a) > 1e-140 THEN (numbers - huge) * ((mean - a) * (mean - a)) ELSE 0.0 END)\
          {edges} FROM p GROUP BY d, b LIMIT {limit}"
     )
-}
-
-fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbErr> {
-    let edge = |index: usize| -> Result<Option<Edge>, DbErr> {
-        if !grouping.with_edges {
-            return Ok(None);
-        }
-        let micros: i64 = row.try_get_by_index(index + 1)?;
-        Ok(Some(Edge {
-            value: row.try_get_by_index(index)?,
-            time: Time::from_timestamp_micros(micros).unwrap_or_default(),
-            key: row.try_get_by_index(index + 2)?,
-        }))
-    };
-    let bucket: i64 = row.try_get_by_index(1)?;
-    Ok(BaseBucket {
-        device: row.try_get_by_index(0)?,
-        start_s: bucket * grouping.base_s,
-        sums: Sums {
-            first: edge(10)?,
-            last: edge(13)?,
-            ..numbers::moments(row)?
-        },
-    })
 }

@@ -197,7 +197,7 @@ pub(super) async fn sums_of(
         .to_owned();
     let sql = |rows: &str| sums_sql(backend, rows, grouping, limit);
     let found = run(scope, &rows, sql).await?;
-    let read = |row: &QueryResult| base_bucket(row, grouping);
+    let read = |row: &QueryResult| base_bucket(row, grouping, |index| row.try_get_by_index(index));
     Ok(found.iter().map(read).collect::<Result<_, DbErr>>()?)
 }
 
@@ -343,7 +343,13 @@ pub(super) async fn run_around(
     Ok(scope.reader().query_all_raw(inner).await?)
 }
 
-fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbErr> {
+/// Returns the base bucket of a row: the device, the bucket, the columns of [`moments`], and the number, time and key of
+/// the first and of the last, whose times `time` reads.
+pub(super) fn base_bucket(
+    row: &QueryResult,
+    grouping: Grouping,
+    time: impl Fn(usize) -> Result<Time, DbErr>,
+) -> Result<BaseBucket, DbErr> {
     let bucket: i64 = row.try_get_by_index(1)?;
     let edge = |index| -> Result<Option<Edge>, DbErr> {
         if !grouping.with_edges {
@@ -351,7 +357,7 @@ fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbEr
         }
         Ok(Some(Edge {
             value: row.try_get_by_index(index)?,
-            time: row.try_get_by_index(index + 1)?,
+            time: time(index + 1)?,
             key: row.try_get_by_index(index + 2)?,
         }))
     };
@@ -369,7 +375,7 @@ fn base_bucket(row: &QueryResult, grouping: Grouping) -> Result<BaseBucket, DbEr
 /// Returns the sums without the first and the last number. The columns are the count, the count of numbers that are too
 /// large, the sum, the least, the greatest, a number near the mean, and the sums of the distances from it and of their
 /// squares.
-pub(super) fn moments(row: &QueryResult) -> Result<Sums, DbErr> {
+fn moments(row: &QueryResult) -> Result<Sums, DbErr> {
     let (count, huge) = (unsigned(row, 2)?, unsigned(row, 3)?);
     let number = |index| row.try_get_by_index::<Option<f64>>(index);
     let center = number(7)?.unwrap_or_default();
