@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 
 use super::{route::ConnectionRoute, writer::Writer};
 use crate::{
-    clock,
+    clock::Time,
     id::{ConnectionId, TenantId},
     store::uplink_batch::{Content, Message},
     supervise,
@@ -35,8 +35,8 @@ pub struct WrongKeys {
 
 #[derive(Default)]
 struct Noted {
-    /// Counts by connection; existing connections only, so the size is bounded.
-    counts: HashMap<ConnectionId, (TenantId, i64)>,
+    /// Counts by connection, and when the last request came; existing connections only, so the size is bounded.
+    counts: HashMap<ConnectionId, (TenantId, Time, i64)>,
     is_gathering: bool,
     lines: Lines,
 }
@@ -77,9 +77,9 @@ impl WrongKeys {
         let Some(connection) = connection else {
             return;
         };
-        let tenant = connection.scope.tenant();
-        let (_, count) = noted.counts.entry(id).or_insert((tenant, 0));
-        *count = count.saturating_add(1);
+        let (tenant, now) = (connection.scope.tenant(), connection.scope.now());
+        let (_, last, count) = noted.counts.entry(id).or_insert((tenant, now, 0));
+        (*last, *count) = (now, count.saturating_add(1));
         if !std::mem::replace(&mut noted.is_gathering, true) {
             supervise::spawn("count of wrong keys", self.clone(), |strangers| {
                 strangers.clone().write_counts().boxed()
@@ -99,11 +99,11 @@ impl WrongKeys {
             if counts.is_empty() {
                 return;
             }
-            for (connection, (tenant, count)) in counts {
+            for (connection, (tenant, received_at, count)) in counts {
                 let written = self.writer.write(Message {
                     tenant,
                     connection,
-                    received_at: clock::now(),
+                    received_at,
                     odd_time: None,
                     epoch: None,
                     content: Content::Unauthorized(count),

@@ -86,6 +86,7 @@ impl AuditLogApi {
         sort: Query<Option<SortBy<At>>>,
         paging: Paging,
     ) -> Result<Listed<EntryView>> {
+        let scope = caller.scope();
         let window = paging.window()?;
         let filter = Filter {
             resource: resource.0.map(Name::into_string),
@@ -93,10 +94,10 @@ impl AuditLogApi {
             user: user_id.0.map(|id| UserId(*id)),
             api_key: api_key_id.0.map(|id| ApiKeyId(*id)),
             action: action.0.map(Name::into_string),
-            span: span::read(from.0, to.0)?,
+            span: span::asked(from.0, to.0, scope)?,
         };
         let newest_first = SortBy::is_newest_first(sort.0);
-        let page = audit_log::list(caller.scope(), &filter, newest_first, &window.stretch).await?;
+        let page = audit_log::list(scope, &filter, newest_first, &window.stretch).await?;
         Ok(window.answer(page, EntryView::from)?)
     }
 }

@@ -201,7 +201,7 @@ impl AggregatesApi {
         group_by: Query<Option<GroupText>>,
     ) -> Result<Found<AggregateView>> {
         let scope = caller.scope();
-        let chosen_of = chosen.read()?;
+        let chosen_of = chosen.read(scope)?;
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
         let own = table.provisioned.columns.as_deref();
         let columns = columns::numeric(own, columns.0.as_ref())?;
@@ -239,7 +239,7 @@ impl AggregatesApi {
         to: Query<Option<PointInTime>>,
     ) -> Result<Found<AggregateView>> {
         let scope = caller.scope();
-        let span = span::read(from.0, to.0)?;
+        let span = span::asked(from.0, to.0, scope)?;
         let columns = parameters::columns(columns.0.split(','))?;
         let device = devices::get(scope, &id.0).await?;
         let matching = Matching::uplinks(device.key, span);

@@ -114,7 +114,7 @@ impl ChartsApi {
         picture: Picture,
     ) -> Result<Svg> {
         let scope = caller.scope();
-        let chosen_of = chosen.read()?;
+        let chosen_of = chosen.read(scope)?;
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
         let own = table.provisioned.columns.as_deref();
         let request = ChartRequest {
@@ -159,7 +159,7 @@ impl ChartsApi {
         picture: Picture,
     ) -> Result<Svg> {
         let scope = caller.scope();
-        let span = span::read(from.0, to.0)?;
+        let span = span::asked(from.0, to.0, scope)?;
         let columns = parameters::columns(columns.0.split(','))?;
         let device = devices::get(scope, &id.0).await?;
         let request = ChartRequest {

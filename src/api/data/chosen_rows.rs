@@ -11,7 +11,10 @@ use crate::{
     error::Error,
     hub::selectors::parse_selector,
     id::DataTableId,
-    store::data::numbers::{Matching, Source},
+    store::{
+        Scope,
+        data::numbers::{Matching, Source},
+    },
     text::SelectorText,
 };
 
@@ -32,10 +35,13 @@ parameter_group! {
 
 impl ChosenRows {
     /// Reads the parameters, and returns what makes of a data table the rows to read.
-    pub fn read(self) -> Result<impl FnOnce(DataTableId) -> Matching, Error> {
+    pub fn read(
+        self,
+        scope: &Scope,
+    ) -> Result<impl FnOnce(DataTableId) -> Matching + use<>, Error> {
         let devices = parameters::devices(self.device_id.as_ref());
         let selector = self.selector.as_deref().map(parse_selector).transpose()?;
-        let span = span::read(self.from, self.to)?;
+        let span = span::asked(self.from, self.to, scope)?;
         Ok(move |table| Matching {
             source: Source::Rows(table),
             devices,

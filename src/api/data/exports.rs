@@ -235,7 +235,7 @@ impl Request<'_> {
         let window = Window::new(self.uri, self.page.limit, self.page.cursor, None)?;
         let table = data::get::<Column>(scope, DataTableId(*self.id)).await?;
         let selection = Selection {
-            filter: self.query.filter(&table)?,
+            filter: self.query.filter(&table, scope)?,
             newest_first: self.query.is_newest_first(),
             scope: scope.clone(),
             table,

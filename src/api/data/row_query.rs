@@ -8,7 +8,10 @@ use crate::{
         span::{self, PointInTime},
     },
     error::Error,
-    store::data::{DataTable, RowFilter},
+    store::{
+        Scope,
+        data::{DataTable, RowFilter},
+    },
     text::{DeviceId, RowFilterText},
 };
 
@@ -36,13 +39,13 @@ parameter_group! {
 
 impl RowQuery {
     /// Returns the filter of the rows of a table; fails if it does not fit the columns of the table.
-    pub fn filter(&self, table: &DataTable<Column>) -> Result<RowFilter, Error> {
+    pub fn filter(&self, table: &DataTable<Column>, scope: &Scope) -> Result<RowFilter, Error> {
         let columns = table.provisioned.columns.as_deref();
         let conditions = self.filter.as_ref();
         let values = conditions.map(|conditions| filter::read(conditions, columns));
         Ok(RowFilter {
             device_id: self.device_id.clone().map(DeviceId::into_string),
-            span: span::read(self.from, self.to)?,
+            span: span::asked(self.from, self.to, scope)?,
             values: values.transpose()?.unwrap_or_default(),
             until: None,
         })

@@ -85,7 +85,7 @@ impl DataTableRowsApi {
         let scope = caller.scope();
         let window = Window::new(uri, limit.0, cursor.0, total.0)?;
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
-        let (filter, newest_first) = (query.filter(&table)?, query.is_newest_first());
+        let (filter, newest_first) = (query.filter(&table, scope)?, query.is_newest_first());
         let page = data::rows(scope, table.id, &filter, newest_first, &window.stretch).await?;
         Ok(window.answer(page, RowView::from)?)
     }
@@ -122,7 +122,7 @@ impl DataTableRowsApi {
         let table = data::get::<Column>(scope, DataTableId(**id)).await?;
         let filter = RowFilter {
             device_id: device_id.0.map(DeviceId::into_string),
-            span: span::read(from.0, Some(to.0))?,
+            span: span::asked(from.0, Some(to.0), scope)?,
             ..RowFilter::default()
         };
         let deleted = delete_rows(scope, table.id, &filter).await?;

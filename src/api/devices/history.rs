@@ -117,7 +117,7 @@ impl DeviceHistoryApi {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window = paging.window()?;
-        let span = span::read(from.0, to.0)?;
+        let span = span::asked(from.0, to.0, scope)?;
         let page = uplinks::list(scope, device.key, span, true, &window.stretch).await?;
         Ok(window.answer(page, UplinkView::from)?)
     }
@@ -154,7 +154,7 @@ impl DeviceHistoryApi {
         let newest_first = SortBy::is_newest_first(sort.0);
         let filter = events::Filter {
             kind: kind.0.map(EventKind::word),
-            span: span::read(from.0, to.0)?,
+            span: span::asked(from.0, to.0, scope)?,
         };
         let subject = Subject::Device(device.key);
         let page = events::list(scope, subject, &filter, newest_first, &window.stretch).await?;

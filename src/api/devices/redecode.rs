@@ -129,7 +129,7 @@ impl DeviceRedecodeApi {
         let scope = caller.scope();
         let device = devices::get(scope, &id.0).await?;
         let window = Window::new(uri, limit.0, cursor.0, None)?;
-        let span = span::read(from.0, to.0)?;
+        let span = span::asked(from.0, to.0, scope)?;
         let own = device.provisioned.driver.clone();
         let driver = driver.0.map(DriverReference::into_string).or(own);
         let reference = driver.ok_or_else(|| {

@@ -10,14 +10,19 @@ use poem_openapi::{
 
 use super::types::Timestamp;
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     error::Error,
-    store::core::listing::Span,
+    store::{Scope, core::listing::Span},
 };
 
 /// Beginning or end of a time span in a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PointInTime(Time);
+pub enum PointInTime {
+    /// A time or the beginning of a date.
+    At(Time),
+    /// This long before the request.
+    Before(TimeDelta),
+}
 
 const NAME: &str = "PointInTime";
 const DESCRIPTION: &str = "Point in time in a query: a time in RFC 3339, such as `2026-03-02T09:30:00Z`; a date, such \
@@ -39,9 +44,25 @@ static PATTERN: LazyLock<String> = LazyLock::new(|| {
     format!("^({date}({time})?|-[0-9]{{1,{DIGITS_MAX}}}[smhdw])$")
 });
 
-/// Returns the span between two parameters, each of which may be missing; fails if `to` is before `from`.
-pub fn read<T: Into<Time>>(from: Option<T>, to: Option<T>) -> Result<Span, Error> {
-    let (from, to) = (from.map(Into::into), to.map(Into::into));
+/// Returns the span between two parameters of a query, each of which may be missing; fails if `to` is before `from`. The
+/// time is that of the database, by whose times the span selects.
+pub fn asked(
+    from: Option<PointInTime>,
+    to: Option<PointInTime>,
+    scope: &Scope,
+) -> Result<Span, Error> {
+    let now = scope.now();
+    let time = |point: PointInTime| point.time(now);
+    between(from.map(time), to.map(time))
+}
+
+/// Returns the span between two fields, each of which may be missing; fails if `to` is before `from`.
+pub fn read(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Span, Error> {
+    let time = |timestamp: Timestamp| timestamp.0;
+    between(from.map(time), to.map(time))
+}
+
+fn between(from: Option<Time>, to: Option<Time>) -> Result<Span, Error> {
     if from.zip(to).is_some_and(|(from, to)| from > to) {
         return Err(Error::field("to", "must not be before from"));
     }
@@ -49,9 +70,9 @@ pub fn read<T: Into<Time>>(from: Option<T>, to: Option<T>) -> Result<Span, Error
 }
 
 impl PointInTime {
-    fn parse(text: &str, now: Time) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         if let Some(before) = text.strip_prefix('-') {
-            return Some(Self(now.checked_sub_signed(duration(before)?)?));
+            return duration(before).map(Self::Before);
         }
         let is_date = text.len() == "2019-02-27".len();
         let text = match is_date {
@@ -60,7 +81,15 @@ impl PointInTime {
         };
         Timestamp::parse_from_parameter(&text)
             .ok()
-            .map(|time| Self(time.0))
+            .map(|time| Self::At(time.0))
+    }
+
+    /// Returns the time that a request means which comes now.
+    fn time(self, now: Time) -> Time {
+        match self {
+            Self::At(time) => time,
+            Self::Before(distance) => now - distance,
+        }
     }
 }
 
@@ -76,18 +105,6 @@ fn duration(text: &str) -> Option<TimeDelta> {
         "d" => TimeDelta::try_days(count),
         "w" => TimeDelta::try_weeks(count),
         _ => None,
-    }
-}
-
-impl From<PointInTime> for Time {
-    fn from(point: PointInTime) -> Self {
-        point.0
-    }
-}
-
-impl From<Timestamp> for Time {
-    fn from(timestamp: Timestamp) -> Self {
-        timestamp.0
     }
 }
 
@@ -124,7 +141,7 @@ impl Type for PointInTime {
 
 impl ParseFromParameter for PointInTime {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        Self::parse(value, clock::now()).ok_or_else(|| ParseError::custom(RULE))
+        Self::parse(value).ok_or_else(|| ParseError::custom(RULE))
     }
 }
 
@@ -153,7 +170,7 @@ mod tests {
             ("-0d", "2026-11-29T12:30:00Z"),
         ] {
             let expected: Time = expected.parse().unwrap();
-            let read = PointInTime::parse(text, now()).map(Time::from);
+            let read = PointInTime::parse(text).map(|point| point.time(now()));
             assert_eq!(read, Some(expected), "{text}");
         }
         for text in [
@@ -180,7 +197,7 @@ mod tests {
             "2026-03-02T09:30:00",
             "2026-03-02 09:30:00Z",
         ] {
-            assert_eq!(PointInTime::parse(text, now()), None, "{text}");
+            assert_eq!(PointInTime::parse(text), None, "{text}");
             assert!(!Regex::new(&PATTERN).unwrap().is_match(text), "{text}");
         }
     }
@@ -189,9 +206,7 @@ mod tests {
     fn even_the_longest_distance_is_a_time_that_databases_compare() {
         for unit in ["s", "m", "h", "d", "w"] {
             let text = format!("-{}{unit}", "9".repeat(DIGITS_MAX));
-            let Some(PointInTime(time)) = PointInTime::parse(&text, now()) else {
-                panic!("{text}");
-            };
+            let time = PointInTime::parse(&text).unwrap().time(now());
             assert!(time > "0001-01-01T00:00:00Z".parse::<Time>().unwrap());
         }
     }
@@ -199,14 +214,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_fits_the_pattern_is_read(text in string_regex(PATTERN.trim_matches(['^', '$'])).unwrap()) {
-            prop_assert!(PointInTime::parse(&text, now()).is_some(), "{}", text);
+            prop_assert!(PointInTime::parse(&text).is_some(), "{}", text);
         }
 
         #[test]
         fn a_date_is_read_if_it_fits_the_pattern(year in 0..10_000, month in 0..14, day in 0..33) {
             let text = format!("{year:04}-{month:02}-{day:02}");
             let fits = Regex::new(&PATTERN).unwrap().is_match(&text);
-            prop_assert_eq!(PointInTime::parse(&text, now()).is_some(), fits, "{}", text);
+            prop_assert_eq!(PointInTime::parse(&text).is_some(), fits, "{}", text);
         }
     }
 }

@@ -192,7 +192,7 @@ impl DeliveriesApi {
         let filter = deliveries::Filter {
             state: state.0.map(DeliveryState::to_store),
             device_id: device_id.0.map(DeviceId::into_string),
-            span: span::read(from.0, to.0)?,
+            span: span::asked(from.0, to.0, scope)?,
             among: state.0.and_then(|state| state.among(&under_way)),
         };
         let page = deliveries::list(scope, id, &filter, newest_first, &window.stretch).await?;

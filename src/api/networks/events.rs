@@ -63,7 +63,7 @@ impl NetworkConnectionEventsApi {
         let newest_first = SortBy::is_newest_first(sort.0);
         let filter = events::Filter {
             kind: kind.0.map(EventKind::word),
-            span: span::read(from.0, to.0)?,
+            span: span::asked(from.0, to.0, scope)?,
         };
         let subject = Subject::Connection(id);
         let page = events::list(scope, subject, &filter, newest_first, &window.stretch).await?;

@@ -25,12 +25,12 @@ use crate::{
         },
         tag::Tag,
     },
-    clock,
     error::Error,
     hub::Hub,
     id::ConnectionId,
     secret::{Claim, SealedCredentials},
     store::{
+        Scope,
         core::listing::ResourceOrder,
         networks::{self, Connection, NewConnection},
     },
@@ -176,12 +176,8 @@ impl NetworkConnectionsApi {
     ) -> Result<Created<ConnectionWithKey>> {
         let scope = caller.scope();
         let (new, claims) = body.0.provisioned()?;
-        let (connection, key) = self.hub.create_connection(scope, new, &claims).await?;
-        let location = format!("/api/v3/network-connections/{}", connection.id);
-        Ok(Created {
-            location,
-            body: with_key(connection, key)?,
-        })
+        let keyed = self.hub.create_connection(scope, new, &claims).await?;
+        Ok(with_key(keyed, scope)?)
     }
 
     /// List network connections
@@ -217,8 +213,9 @@ impl NetworkConnectionsApi {
             health: health.0.map(HealthStateView::into),
             search: q.0.map(Name::into_string),
         };
-        let page = networks::list(caller.scope(), &filter, sort, &window.stretch);
-        let page = page.await?.try_map(ConnectionView::try_from)?;
+        let scope = caller.scope();
+        let page = networks::list(scope, &filter, sort, &window.stretch).await?;
+        let page = page.try_map(|connection| ConnectionView::new(connection, scope))?;
         Ok(window.answer(page, |view| view)?)
     }
 
@@ -236,8 +233,9 @@ impl NetworkConnectionsApi {
         /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Single<ConnectionView>> {
-        let connection = networks::get(caller.scope(), ConnectionId(**id)).await?;
-        Ok(Single(connection.try_into()?))
+        let scope = caller.scope();
+        let connection = networks::get(scope, ConnectionId(**id)).await?;
+        Ok(Single(ConnectionView::new(connection, scope)?))
     }
 
     /// Replace a network connection
@@ -263,7 +261,7 @@ impl NetworkConnectionsApi {
         let (new, claims) = body.0.provisioned()?;
         let id = ConnectionId(**id);
         let connection = self.hub.update_connection(scope, id, new, &claims).await?;
-        Ok(Single(connection.try_into()?))
+        Ok(Single(ConnectionView::new(connection, scope)?))
     }
 
     /// Delete a network connection
@@ -281,8 +279,9 @@ impl NetworkConnectionsApi {
         /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Found<ConnectionView>> {
-        let connection = networks::delete(caller.scope(), ConnectionId(**id)).await?;
-        Ok(Found(connection.try_into()?))
+        let scope = caller.scope();
+        let connection = networks::delete(scope, ConnectionId(**id)).await?;
+        Ok(Found(ConnectionView::new(connection, scope)?))
     }
 
     /// Rotate an ingest key
@@ -300,15 +299,9 @@ impl NetworkConnectionsApi {
         /// Unique identifier of the network connection.
         id: Path<Id>,
     ) -> Result<Created<ConnectionWithKey>> {
-        let (connection, key) = self
-            .hub
-            .renew_ingest_key(caller.scope(), ConnectionId(**id))
-            .await?;
-        let location = format!("/api/v3/network-connections/{}", connection.id);
-        Ok(Created {
-            location,
-            body: with_key(connection, key)?,
-        })
+        let (scope, id) = (caller.scope(), ConnectionId(**id));
+        let keyed = self.hub.renew_ingest_key(scope, id).await?;
+        Ok(with_key(keyed, scope)?)
     }
 }
 
@@ -330,17 +323,23 @@ impl NewConnectionBody {
     }
 }
 
-fn with_key(connection: Connection, ingest_key: String) -> Result<ConnectionWithKey, Error> {
-    Ok(ConnectionWithKey {
-        connection: connection.try_into()?,
-        ingest_key,
+/// Answers with a new ingest key, which no other response contains.
+fn with_key(
+    (connection, ingest_key): (Connection, String),
+    scope: &Scope,
+) -> Result<Created<ConnectionWithKey>, Error> {
+    Ok(Created {
+        location: format!("/api/v3/network-connections/{}", connection.id),
+        body: ConnectionWithKey {
+            connection: ConnectionView::new(connection, scope)?,
+            ingest_key,
+        },
     })
 }
 
-impl TryFrom<Connection> for ConnectionView {
-    type Error = Error;
-
-    fn try_from(connection: Connection) -> Result<Self, Error> {
+impl ConnectionView {
+    /// Returns the view of a connection, whose error rate is that of the last hour.
+    fn new(connection: Connection, scope: &Scope) -> Result<Self, Error> {
         let NewConnection {
             name,
             kind: _,
@@ -366,7 +365,7 @@ impl TryFrom<Connection> for ConnectionView {
                 other_messages: Count::saturating(health.other_messages),
                 malformed: Count::saturating(health.malformed),
                 duplicates: Count::saturating(health.duplicates),
-                error_rate: health.recent.error_rate(clock::now()),
+                error_rate: health.recent.error_rate(scope.now()),
                 last_message_at: health.last_message_at.map(Timestamp),
                 last_error_at: health.last_error_at.map(Timestamp),
                 last_error: health.last_error,

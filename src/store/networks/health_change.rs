@@ -51,6 +51,11 @@ impl HealthChange {
                 update = update.col_expr(column, Expr::col(column).add(grown));
             }
         }
+        let last_error_at = self.last_error.as_ref().map(|(at, _)| *at);
+        if let Some(at) = Ord::max(self.last_message_at, last_error_at) {
+            let taken = self.uplinks + self.unknown_devices + self.other_messages;
+            update = recent::count(update, at, taken, self.malformed);
+        }
         if let Some(at) = self.last_message_at {
             update = update.col_expr(Column::LastMessageAt, Expr::value(at));
             if self.last_error.is_none() {
@@ -80,8 +85,6 @@ impl HealthChange {
         if let Some(at) = self.unauthorized_at {
             update = update.col_expr(Column::UnauthorizedAt, Expr::value(at));
         }
-        let taken = self.uplinks + self.unknown_devices + self.other_messages;
-        update = recent::count(update, taken, self.malformed);
         update.exec(transaction).await?;
         Ok(())
     }

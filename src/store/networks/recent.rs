@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use crate::{
-    clock::{self, Time},
+    clock::Time,
     store::entities::connection_health::{Column, Entity, Model},
 };
 
@@ -78,16 +78,14 @@ impl From<&Model> for Recent {
     }
 }
 
-/// Adds messages received now to an update of a connection's health.
+/// Adds messages received at `at` to an update of a connection's health.
 pub(in crate::store) fn count(
     update: UpdateMany<Entity>,
+    at: Time,
     taken: i64,
     refused: i64,
 ) -> UpdateMany<Entity> {
-    if taken + refused == 0 {
-        return update;
-    }
-    let hour = hour_of(clock::now());
+    let hour = hour_of(at);
     // All expressions refer to the row before the update.
     update
         .col_expr(

@@ -19,6 +19,6 @@ mod retention;
 mod rollup_totals;
 pub mod rollups;
 mod row_exports;
-mod row_imports;
+pub mod row_imports;
 mod row_queries;
 mod spans;

@@ -112,7 +112,7 @@ async fn done(hub: &Hub, path: &str) -> Value {
 }
 
 /// Imports a file. Returns the numbers of rows that were added, skipped and refused, and the path of the import.
-async fn import(
+pub async fn import(
     hub: &Hub,
     table: i64,
     query: &str,

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use crate::{
     eventually,
     integrations::rules::integration,
-    networks::{mqtt, news_order::report},
+    networks::mqtt,
     process::retention::has_looked,
     support::{
         broker::{Broker, Door},
@@ -31,13 +31,13 @@ on_both_databases!(
 );
 
 const EUI: &str = "AA00000000000001";
-const HOUR: i64 = 3600;
+pub const HOUR: i64 = 3600;
 
 /// The clock of a hub, so many seconds beside this machine's.
-struct Clock(NamedTempFile);
+pub struct Clock(NamedTempFile);
 
 impl Clock {
-    fn ahead(seconds: i64) -> Self {
+    pub fn ahead(seconds: i64) -> Self {
         let clock = Self(NamedTempFile::new().unwrap());
         clock.set(seconds);
         clock
@@ -51,7 +51,7 @@ impl Clock {
     }
 
     /// Starts a hub that goes by it. Its monotonic clock is this machine's.
-    async fn hub(&self, database: Database, flags: &[&str]) -> Hub {
+    pub async fn hub(&self, database: Database, flags: &[&str]) -> Hub {
         let library = library();
         let environment = [
             ("LD_PRELOAD", library.to_str().unwrap()),
@@ -95,88 +95,6 @@ async fn the_tests_clocks_can_be_set() {
     eventually("the hub goes by the clock", async || {
         let after = told_time(&hub).await;
         ((before - after - 2 * HOUR).abs() < 60).then_some(())
-    })
-    .await;
-}
-
-/// Times of the hub are those of the database, which all hubs share.
-#[tokio::test(flavor = "multi_thread")]
-async fn times_of_resources_are_those_of_the_database() {
-    on_postgres(async |database: Database| {
-        let clock = Clock::ahead(HOUR);
-        let hub = clock
-            .hub(database, &["--outgoing-allow", "127.0.0.0/8"])
-            .await;
-        let now = thingshub::clock::now();
-        let near = |time: &Value| {
-            let time: chrono::DateTime<chrono::Utc> = time.as_str().unwrap().parse().unwrap();
-            (time - now).num_seconds().abs() < HOUR / 2
-        };
-        // The hub's own clock says that this is over.
-        let soon = (now + chrono::TimeDelta::minutes(30)).to_rfc3339();
-        let connection = hub.connect("tts").await;
-        hub.push("a/b", "1", "function decode() { return {t: 1} }")
-            .await;
-        hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
-            .await;
-        hub.uplink(&connection, EUI).await;
-        hub.integration("i", "", "http://127.0.0.1:1/").await;
-        let server = NetworkServer::start(vec![]).await;
-        let settings = json!({"type": "http", "method": "POST", "url": server.url});
-        hub.sends_downlinks(&connection, &settings).await;
-        let body = json!({"payload_hex": "00", "f_port": 1, "expires_at": soon});
-        let queued = hub.post("devices/d/downlinks", &body).await.created();
-        let sent = hub.downlink_gets(&queued, "sent").await;
-        report(&hub, &connection, "downlink_sent", 1, Some(&sent)).await;
-        for (path, body) in [
-            ("data-tables", json!({"name": "t", "selector": ""})),
-            (
-                "api-keys",
-                json!({"name": "k", "scopes": ["read"], "expires_at": soon}),
-            ),
-            (
-                "users",
-                json!({"username": "user", "password": "a long password of u", "role": "viewer"}),
-            ),
-        ] {
-            hub.post(path, &body).await.created();
-        }
-        hub.post("devices/d/labels", &json!({"labels": ["x"]}))
-            .await
-            .ok();
-        for path in [
-            "network-connections",
-            "drivers",
-            "devices",
-            "integrations",
-            "data-tables",
-            "api-keys",
-            "users",
-            "devices/d/uplinks",
-            "devices/d/downlinks",
-            "audit-log",
-        ] {
-            let listed = hub.list(path).await;
-            for found in listed.iter().filter(|found| found["built_in"] != true) {
-                let times: &[&str] = match path {
-                    "devices/d/uplinks" => &["received_at"],
-                    "devices/d/downlinks" => {
-                        &["created_at", "updated_at", "sent_at", "transmitted_at"]
-                    }
-                    _ => &["created_at", "updated_at", "at"],
-                };
-                let mut count = 0;
-                for name in times.iter().filter(|name| found[**name].is_string()) {
-                    assert!(near(&found[*name]), "{path} {name}: {found}");
-                    count += 1;
-                }
-                assert!(count > 0, "{path}: {found}");
-            }
-        }
-        let downlink = &hub.list("devices/d/downlinks").await[0];
-        assert!(downlink["transmitted_at"].is_string(), "{downlink}");
-        let expired = hub.list("api-keys?expired=true").await;
-        assert!(expired.is_empty(), "{expired:?}");
     })
     .await;
 }

@@ -6,6 +6,7 @@ mod bounds;
 mod certificates;
 mod clocks;
 mod data_folder;
+mod database_time;
 mod first_start;
 mod json_logs;
 mod kept_secrets;

@@ -13,7 +13,7 @@ use crate::{
         data::columns::Column,
         http::{file_encoding::decode, sheet_file::Format},
     },
-    clock::{self, Time},
+    clock::Time,
     error::{Error, Reason},
     store::data::imports::{Content, NewImport, Row, rows_to_text},
 };
@@ -43,6 +43,8 @@ pub struct File<'a> {
     pub row_max: usize,
     /// Columns of the data table; `None` if it stores all fields.
     pub columns: Option<&'a [Column]>,
+    /// Time of the request.
+    pub now: Time,
 }
 
 /// Reads a file. Fails only for errors of the whole file; a broken row becomes a failed row.
@@ -50,7 +52,7 @@ pub fn read(file: &File<'_>, bytes: &[u8]) -> Result<NewImport, Error> {
     let decoded = decode(bytes, file.encoding)?;
     let fields = Fields {
         columns: file.columns,
-        latest: clock::now() + TimeDelta::days(AHEAD_DAYS),
+        latest: file.now + TimeDelta::days(AHEAD_DAYS),
     };
     let mut batches = Batches::default();
     let delimiter = match file.format {
