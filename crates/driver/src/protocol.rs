@@ -244,6 +244,26 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_may_be_as_long_as_the_bound() {
+        let wire = frame(&"four").unwrap();
+        let length = wire.len() - LENGTH_BYTES;
+        let taken = |bytes_max| take_frame(&mut BytesMut::from(&wire[..]), bytes_max);
+        assert!(taken(length).unwrap().is_some());
+        assert!(taken(length - 1).is_err());
+    }
+
+    #[test]
+    fn the_longest_reply_has_all_outputs_and_all_lines_escaped() {
+        let limits = Limits {
+            output_bytes: 1_000,
+            log_lines: 10,
+            ..Limits::default()
+        };
+        // Three outputs; 10 lines, 100 warnings and two texts of 508 characters with up to 6 bytes; and the rest.
+        assert_eq!(reply_bytes_max(&limits), 3_000 + 112 * 3_048 + 1_024);
+    }
+
+    #[test]
     fn a_call_and_a_raw_result_survive_the_wire() {
         let call = Call {
             tenant: 1,
@@ -290,6 +310,17 @@ mod tests {
     fn reading_ends_quietly_at_the_end_and_loudly_in_the_middle() {
         assert!(read_frame(&mut &[][..]).unwrap().is_none());
         assert!(read_frame(&mut &[9, 0, 0, 0, b'{'][..]).is_err());
+        // Any other error is none of the ends.
+        assert!(read_frame(&mut Broken).is_err());
+    }
+
+    /// A pipe that cannot be read.
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
     }
 
     #[test]

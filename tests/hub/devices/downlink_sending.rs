@@ -237,6 +237,17 @@ async fn what_fails_is_tried_again_and_what_is_refused_is_given_up(database: Dat
     assert_eq!(server.asked().len(), 8);
     let events = hub.list("devices/d/events?kind=downlink_failed").await;
     assert_eq!(events.len(), 2);
+    // An attempt that is made again is no event.
+    let events = hub.list("devices/d/events").await;
+    let told: Vec<&str> = events
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .filter(|kind| kind.starts_with("downlink"))
+        .collect();
+    let wanted = ["sent", "failed", "failed"]
+        .map(|end| [format!("downlink_{end}"), "downlink_queued".to_owned()]);
+    let wanted: Vec<String> = wanted.into_iter().rev().flatten().collect();
+    assert_eq!(told, wanted);
 }
 
 async fn one_device_s_downlinks_go_one_after_another_by_priority(database: Database) {

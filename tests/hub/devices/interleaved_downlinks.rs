@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     eventually,
+    process::clocks::{Clock, HOUR},
     support::{
         database::{
             Database, Held, on_both_databases, on_postgres, until_waiting, waiting_for_locks,
@@ -184,4 +185,37 @@ async fn what_was_under_way_waits_to_be_asked_by_new_settings(database: Database
     assert_eq!(answer, json!({"downlinkData": "0102030405060708"}));
     hub.downlink_gets(&queued, "sent").await;
     assert_eq!(server.asked().len(), 1);
+}
+
+/// By the new time the claim of the attempt is over, but the hub knows that it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_sent_is_not_sent_again_when_the_clock_is_set_ahead() {
+    let clock = Clock::ahead(0);
+    let flags = [&FLAGS[..4], &["--downlink-timeout-s", "60"]].concat();
+    let hub = clock.hub(Database::Sqlite, &flags).await;
+    let connection = hub.connect("tts").await;
+    for (name, eui) in [("d", EUI), ("other", "AA00000000000002")] {
+        hub.device(name, &connection, eui, json!({})).await;
+    }
+    let server = NetworkServer::start(vec![(None, json!({}))]).await;
+    hub.sends_downlinks(&connection, &http(&server)).await;
+    let hangs = queue(&hub, json!({"f_port": 1})).await;
+    server.is_asked(1).await;
+    clock.set(HOUR);
+    eventually("the step is noticed", async || {
+        hub.log().contains("the clock was set").then_some(())
+    })
+    .await;
+    let body = json!({"payload_hex": "01", "f_port": 1});
+    let other = hub.post("devices/other/downlinks", &body).await.created();
+    let sent = server.is_asked(2).await;
+    assert_eq!(sent[1].json()["id"], other["id"]);
+    let path = format!("devices/other/downlinks/{}", other["id"].as_str().unwrap());
+    eventually("the other is sent", async || {
+        (hub.get(&path).await.ok()["state"] == "sent").then_some(())
+    })
+    .await;
+    assert_eq!(server.asked().len(), 2);
+    let path = format!("devices/d/downlinks/{}", hangs["id"].as_str().unwrap());
+    assert_eq!(hub.get(&path).await.ok()["attempts"], 1);
 }

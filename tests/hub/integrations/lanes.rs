@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     eventually,
     integrations::rules::{EUIS, deliveries, hub, integration},
+    process::retention::metric,
     support::{
         database::{Database, on_both_databases, on_postgres, query_text},
         server::Hub,
@@ -21,7 +22,15 @@ on_both_databases!(
     events_go_at_once,
     what_is_resumed_does_not_wait_for_what_hangs,
     a_hub_that_stops_waits_no_longer_than_it_may,
+    what_was_not_sent_when_a_hub_stops_was_not_under_way,
+    a_lane_that_may_send_nothing_gives_its_lease_back,
+    what_is_sent_again_has_its_whole_schedule,
+    the_next_attempt_waits_from_the_end_of_the_last,
+    results_that_cannot_be_stored_end_the_sending,
 );
+
+/// Line of the log.
+const UNDER_WAY: &str = "the hub stops before attempts have ended";
 
 async fn a_retry_at_once_goes_at_once(database: Database) {
     let (hub, connection) = hub(database).await;
@@ -98,6 +107,7 @@ async fn a_hub_that_stops_waits_no_longer_than_it_may(database: Database) {
     sink.gets(1).await;
     let status = hub.end(Signal::SIGTERM).await;
     assert!(status.success(), "{status}");
+    assert!(hub.log().contains(UNDER_WAY), "{}", hub.log());
     hub.start_again().await;
     let delivered = deliveries(&hub, &path, "delivered", 1).await;
     // An attempt of which nobody knows the end does not count.
@@ -106,6 +116,130 @@ async fn a_hub_that_stops_waits_no_longer_than_it_may(database: Database) {
     assert_eq!(received.len(), 2);
     let ids = [0, 1].map(|number| received[number].header("webhook-id"));
     assert_eq!(ids[0], ids[1]);
+}
+
+async fn what_was_not_sent_when_a_hub_stops_was_not_under_way(database: Database) {
+    let (mut hub, connection) = hub(database).await;
+    let sink = Sink::start(&[Cue::Wait], Cue::Status(200)).await;
+    let policy = json!({"delivery": {"concurrency": 1, "timeout_s": 300}});
+    let path = integration(&hub, &sink.url, policy).await;
+    for _ in 0..3 {
+        hub.uplink(&connection, EUIS[0]).await;
+    }
+    sink.gets(1).await;
+    hub.tell(Signal::SIGTERM);
+    eventually("it stops", async || {
+        hub.log().contains("stopping").then_some(())
+    })
+    .await;
+    sink.go_on();
+    assert!(hub.ended().await.success());
+    assert!(!hub.log().contains(UNDER_WAY), "{}", hub.log());
+    assert_eq!(sink.received().len(), 1);
+    hub.start_again().await;
+    deliveries(&hub, &path, "delivered", 3).await;
+    assert_eq!(sink.received().len(), 3);
+}
+
+async fn a_lane_that_may_send_nothing_gives_its_lease_back(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let sink = Sink::start(&[], Cue::Status(503)).await;
+    let policy = json!({"delivery": {"schedule_s": [3600]}});
+    let path = integration(&hub, &sink.url, policy).await;
+    hub.uplink(&connection, EUIS[0]).await;
+    sink.gets(1).await;
+    let held = async || {
+        let series = "thingshub_leases_held{kind=\"integration\"}";
+        metric(&hub, &hub.token, series).await
+    };
+    assert_eq!(held().await, 1);
+    hub.post(&format!("{path}/pause"), &json!({})).await.ok();
+    eventually("the lease is given back", async || {
+        (held().await == 0).then_some(())
+    })
+    .await;
+}
+
+async fn what_is_sent_again_has_its_whole_schedule(database: Database) {
+    let (hub, connection) = hub(database).await;
+    // All four attempts fail, and two of the next four.
+    let sink = Sink::start(&[Cue::Status(400); 6], Cue::Status(200)).await;
+    let path = integration(&hub, &sink.url, json!({})).await;
+    hub.uplink(&connection, EUIS[0]).await;
+    let dead = deliveries(&hub, &path, "dead", 1).await;
+    assert_eq!(dead[0]["attempt"], 4);
+    let one = format!("{path}/deliveries/{}", dead[0]["id"].as_str().unwrap());
+    hub.post(&format!("{one}/resend"), &json!({})).await.ok();
+    let delivered = deliveries(&hub, &path, "delivered", 1).await;
+    assert_eq!(delivered[0]["attempt"], 7);
+}
+
+async fn the_next_attempt_waits_from_the_end_of_the_last(database: Database) {
+    let (hub, connection) = hub(database).await;
+    let sink = Sink::start(&[Cue::Hang], Cue::Status(200)).await;
+    let policy = json!({"delivery": {"timeout_s": 1, "schedule_s": [2]}});
+    let path = integration(&hub, &sink.url, policy).await;
+    hub.uplink(&connection, EUIS[0]).await;
+    let delivered = deliveries(&hub, &path, "delivered", 1).await.remove(0);
+    let time = |number: usize| -> chrono::DateTime<chrono::Utc> {
+        let at = delivered["attempts"][number]["at"].as_str();
+        at.unwrap().parse().unwrap()
+    };
+    // Half of the scheduled time at least, after the second that the first one took.
+    let between = time(1) - time(0);
+    assert!(between.num_milliseconds() >= 2_000, "{delivered}");
+}
+
+/// Each delivery would be sent again as soon as the lane forgets it, so a lane holds a bounded number of them.
+async fn results_that_cannot_be_stored_end_the_sending(database: Database) {
+    let (mut hub, connection) = hub(database).await;
+    let (sink, other) = (Sink::willing().await, Sink::willing().await);
+    let path = integration(&hub, &sink.url, json!({})).await;
+    hub.integration("other", "", &other.url).await;
+    // It says so for each of them.
+    hub.may_complain = true;
+    let id = path.rsplit('/').next().unwrap();
+    let (refuse, allow) = refusal(&hub, id);
+    for statement in &refuse {
+        hub.sql(statement).await;
+    }
+    for number in 1..=100 {
+        hub.uplink(&connection, EUIS[number % 2]).await;
+        other.gets(number).await;
+    }
+    sink.gets(64).await;
+    hub.sql(allow).await;
+    hub.end(Signal::SIGTERM).await;
+    hub.start_again().await;
+    deliveries(&hub, &path, "delivered", 100).await;
+    // Those of which nobody knows whether they arrived come twice: 64, and what was being sent meanwhile.
+    let count = sink.received().len();
+    assert!((164..180).contains(&count), "{count}");
+}
+
+/// Statements that let the database refuse all results of an integration's attempts, and that end it.
+fn refusal(hub: &Hub, id: &str) -> (Vec<String>, &'static str) {
+    match &hub.database {
+        Database::Sqlite => (
+            vec![format!(
+                "CREATE TRIGGER refusal BEFORE UPDATE ON deliveries WHEN OLD.integration_id = {id} \
+                 BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+            )],
+            "DROP TRIGGER refusal",
+        ),
+        Database::Postgres(_) => (
+            vec![
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
+                    .to_owned(),
+                format!(
+                    "CREATE TRIGGER refusal BEFORE UPDATE ON deliveries FOR EACH ROW \
+                     WHEN (OLD.integration_id = {id}) EXECUTE FUNCTION refuse()"
+                ),
+            ],
+            "DROP TRIGGER refusal ON deliveries",
+        ),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

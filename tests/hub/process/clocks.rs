@@ -43,7 +43,7 @@ impl Clock {
         clock
     }
 
-    fn set(&self, seconds: i64) {
+    pub fn set(&self, seconds: i64) {
         // A reader finds the former or the new file.
         let new = self.0.path().with_extension("new");
         std::fs::write(&new, format!("{seconds:+}")).unwrap();

@@ -24,7 +24,7 @@ on_both_databases!(
 );
 
 const EUI: &str = "AA00000000000001";
-const UPLINK: &str = "tenant_id, id, device_key, connection_id, received_at, ts, radio";
+pub const UPLINK: &str = "tenant_id, id, device_key, connection_id, received_at, ts, radio";
 
 /// A metric of the hub, for which it needs a session.
 pub async fn metric(hub: &Hub, token: &str, name: &str) -> u64 {
@@ -57,12 +57,12 @@ async fn deleted(hub: &Hub, kind: &str) -> u64 {
     metric(hub, &hub.token, &series).await
 }
 
-async fn key(hub: &Hub, device: &str) -> String {
+pub async fn key(hub: &Hub, device: &str) -> String {
     let query = format!("SELECT CAST(id AS TEXT) FROM devices WHERE device_id = '{device}'");
     query_text(&hub.database_url(), &query).await
 }
 
-async fn add_uplink(hub: &Hub, tenant: &Value, device: &str, days: i64, number: u32) {
+pub async fn add_uplink(hub: &Hub, tenant: &Value, device: &str, days: i64, number: u32) {
     let (key, id, at) = (key(hub, device).await, id(hub, days, number), time(days));
     let values = format!("{tenant}, {id}, {key}, 1, {at}, {at}, '{{}}'");
     hub.sql(&format!("INSERT INTO uplinks ({UPLINK}) VALUES ({values})"))

@@ -5,16 +5,21 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 
-use super::*;
+use super::{reports::Reports, *};
 
 /// A host whose worker does this.
 async fn start(behaviour: &str) -> std::io::Result<Host> {
+    start_observed(behaviour, Arc::new(Reports::default())).await
+}
+
+/// The same with reports about the worker.
+pub async fn start_observed(behaviour: &str, reports: Arc<Reports>) -> std::io::Result<Host> {
     let probe = Path::new(env!("CARGO_BIN_EXE_thingshub")).with_file_name("examples/forger");
     let folder = tempfile::tempdir()?;
     let name = folder.path().join(format!("forger-{behaviour}"));
     std::os::unix::fs::symlink(probe, &name)?;
     // The link is of no use any more once the program is open.
-    Host::start(Program::open(&name)?, one_worker()).await
+    Host::start_observed(Program::open(&name)?, one_worker(), reports).await
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod hostile;
 mod hostile_catalogue;
 mod isolation;
 mod monstrous_scripts;
+mod reports;
 mod results;
 
 use std::sync::Arc;
