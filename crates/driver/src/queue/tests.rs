@@ -198,3 +198,161 @@ fn callers_that_have_gone_away_are_passed_over() {
     assert!(take(&queue).is_none());
     assert_eq!(queue.lock().waiting, 0);
 }
+
+/// What a tenant has used: in all, by quick calls, and by slow ones.
+fn used_by(queue: &Queue, tenant: i64) -> [u64; 3] {
+    let state = queue.lock();
+    let tenant = &state.tenants[&tenant];
+    [tenant.used_us, tenant.quick.used_us, tenant.slow.used_us]
+}
+
+/// Lets a script's cost be known, by one call of the tenant.
+fn learn(queue: &Arc<Queue>, tenant: i64, script: &str, cost_us: u64) {
+    let _waiting = push(queue, tenant, script).unwrap();
+    assert_eq!(run(queue, &mut take(queue).unwrap(), cost_us), (tenant, 1));
+}
+
+#[test]
+fn a_worker_is_busy_until_its_share_is_dropped() {
+    let queue = queue(2, 1_000);
+    let _waiting = push_many(&queue, 1, "a", 2);
+    let share = take(&queue).unwrap();
+    assert_eq!(queue.lock().busy, 1);
+    drop(share);
+    assert_eq!(queue.lock().busy, 0);
+}
+
+#[test]
+fn only_a_tenant_that_was_idle_starts_at_the_level() {
+    let queue = queue(1, 1_000);
+    let _first = push(&queue, 2, "b").unwrap();
+    queue.lock().level_us = 7_000;
+    let _second = push(&queue, 2, "b").unwrap();
+    assert_eq!(used_by(&queue, 2)[0], 0, "it waited already");
+    let _other = push(&queue, 3, "b").unwrap();
+    assert_eq!(used_by(&queue, 3)[0], 7_000);
+}
+
+#[test]
+fn what_a_worker_hid_is_charged() {
+    let queue = queue(1, 1_000);
+    learn(&queue, 1, "a", 100);
+    let script = Script {
+        digest: "a".to_owned(),
+        source: String::new(),
+    };
+    queue.charge_more(1, &script, 900);
+    assert_eq!(used_by(&queue, 1), [1_000, 1_000, 0]);
+}
+
+#[test]
+fn a_script_is_slow_above_the_bound_alone() {
+    let queue = queue(1, 1_000);
+    learn(&queue, 1, "at", SLOW_CPU_TIME_US);
+    learn(&queue, 1, "above", SLOW_CPU_TIME_US + 8);
+    let before = used_by(&queue, 1);
+    let _waiting = push_many(&queue, 1, "at", 1);
+    let _waiting = push_many(&queue, 1, "above", 1);
+    let of = |slow| {
+        queue
+            .lock()
+            .tenants
+            .get_mut(&1)
+            .unwrap()
+            .lane(slow)
+            .jobs
+            .len()
+    };
+    assert_eq!((of(false), of(true)), (1, 1));
+    // Each is charged where it waited.
+    for _ in 0..2 {
+        let mut share = take(&queue).unwrap();
+        let cost_us = if share.slow { 7_000 } else { 300 };
+        run(&queue, &mut share, cost_us);
+    }
+    let after = used_by(&queue, 1);
+    assert_eq!(after[1] - before[1], 300);
+    // A lane that was idle starts level with the other.
+    assert_eq!(after[2], before[1] + 7_000);
+}
+
+#[test]
+fn of_two_lanes_the_one_that_has_had_less_is_next() {
+    let queue = queue(1, 1_000);
+    learn(&queue, 1, "slow", 8_000);
+    learn(&queue, 1, "quick", 8);
+    let _slow = push_many(&queue, 1, "slow", 1);
+    let _quick = push_many(&queue, 1, "quick", 1);
+    let is_slow_next = |slow_us, quick_us| {
+        let mut state = queue.lock();
+        let tenant = state.tenants.get_mut(&1).unwrap();
+        (tenant.slow.used_us, tenant.quick.used_us) = (slow_us, quick_us);
+        tenant.is_slow_next(true)
+    };
+    assert!(is_slow_next(1, 2));
+    assert!(!is_slow_next(2, 2));
+    assert!(!is_slow_next(3, 2));
+}
+
+#[test]
+fn a_batch_ends_when_its_expected_time_is_reached() {
+    let queue = queue(1, 1_000);
+    learn(&queue, 1, "a", BATCH_CPU_TIME_US / 2);
+    let _waiting = push_many(&queue, 1, "a", 10);
+    assert_eq!(take(&queue).unwrap().jobs.len(), 2);
+}
+
+#[test]
+fn idle_tenants_are_forgotten_beyond_a_bound() {
+    let queue = queue(1, 1_000);
+    // One is above the level, and one waits.
+    learn(&queue, 1, "a", 900);
+    let idle = i64::try_from(IDLE_TENANTS_MAX).unwrap();
+    for tenant in 2..=idle {
+        learn(&queue, tenant, "a", 0);
+    }
+    assert_eq!(queue.lock().tenants.len(), IDLE_TENANTS_MAX);
+    let _waiting = push_many(&queue, idle + 1, "a", 2);
+    run(&queue, &mut take(&queue).unwrap(), 0);
+    let kept: Vec<i64> = queue.lock().tenants.keys().copied().collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.contains(&1) && kept.contains(&(idle + 1)), "{kept:?}");
+    assert_eq!(run(&queue, &mut take(&queue).unwrap(), 0), (idle + 1, 1));
+}
+
+#[test]
+fn a_closed_queue_answers_all_that_waits() {
+    let queue = queue(1, 1_000);
+    let mut waiting = push_many(&queue, 1, "a", 2);
+    let mut share = take(&queue).unwrap();
+    assert!(!queue.is_closed());
+    queue.close();
+    assert!(queue.is_closed());
+    queue.put_back(std::mem::take(&mut share.jobs));
+    for answer in &mut waiting {
+        let error = answer.try_recv().unwrap().expect_err("it is closed");
+        assert_eq!(error.kind, DriverErrorKind::Overloaded);
+    }
+}
+
+/// One wake-up is passed on, because calls that are put back come together.
+#[tokio::test]
+async fn calls_put_back_wake_all_who_can_take_them() {
+    let queue = queue(2, 1_000);
+    let _waiting = [push(&queue, 1, "a").unwrap(), push(&queue, 2, "a").unwrap()];
+    let mut shares = [take(&queue).unwrap(), take(&queue).unwrap()];
+    let jobs = shares.iter_mut().flat_map(|share| share.jobs.drain(..));
+    let jobs: VecDeque<Job> = jobs.collect();
+    let taking = [0, 1].map(|_| {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.take().await.is_some() })
+    });
+    // Both wait now, and what pushing has told is taken.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    queue.put_back(jobs);
+    for taken in taking {
+        assert!(taken.await.unwrap());
+    }
+}
