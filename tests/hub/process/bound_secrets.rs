@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::support::{
     database::{Database, on_both_databases},
+    network_server::NetworkServer,
     server::Hub,
     sink::Sink,
 };
@@ -20,6 +21,7 @@ on_both_databases!(
     a_secret_does_not_follow_a_changed_address,
     a_secret_does_not_open_in_another_row,
     a_secret_of_before_is_bound_by_rotation,
+    rotation_binds_the_secrets_of_downlinks_to_their_addresses,
 );
 
 const SECRET: &str = "Bearer s3cr3t";
@@ -151,4 +153,56 @@ async fn a_secret_of_before_is_bound_by_rotation(database: Database) {
     assert_eq!((ours.received().len(), theirs.received().len()), (2, 0));
     let shown = &ours.received()[1];
     assert_eq!(shown.header("authorization"), SECRET);
+}
+
+async fn rotation_binds_the_secrets_of_downlinks_to_their_addresses(database: Database) {
+    let mut hub = Hub::start_with(database.clone(), &TO_HERE).await;
+    let (ours, theirs) = (
+        NetworkServer::start(vec![]).await,
+        NetworkServer::start(vec![]).await,
+    );
+    let path = |url: &str| format!("{url}/1/rest");
+    let mut connections = Vec::new();
+    for (number, settings) in [
+        json!({"type": "the_things_stack", "base_url": ours.url, "webhook_id": "w", "api_key": SECRET}),
+        json!({"type": "chirpstack", "base_url": ours.url, "api_token": SECRET}),
+        json!({"type": "loriot", "url": path(&ours.url), "application_id": "be7a0000", "token": SECRET}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let connection = hub.connect(&format!("c{number}")).await;
+        let eui = format!("AA0000000000000{number}");
+        hub.device(&format!("d{number}"), &connection, &eui, json!({}))
+            .await;
+        hub.sends_downlinks(&connection, &settings).await;
+        connections.push(connection);
+    }
+    hub.command(&["secrets", "rotate"]).await.unwrap();
+    let asks_all = async |hub: &Hub| {
+        for connection in &connections {
+            let path = format!("network-connections/{}/test", connection.id);
+            hub.post(&path, &json!({})).await.ok();
+        }
+    };
+    asks_all(&hub).await;
+    let asked = ours.asked();
+    assert_eq!(asked.len(), 3);
+    for request in &asked {
+        let secrets = ["authorization", "grpc-metadata-authorization"];
+        let shown = secrets.map(|name| request.header(name));
+        assert!(
+            shown.iter().any(|shown| shown.contains(SECRET)),
+            "{request:?}"
+        );
+    }
+    let (from, to) = (&ours.url, &theirs.url);
+    let changed = match &database {
+        Database::Sqlite => format!("replace(settings, '{from}', '{to}')"),
+        Database::Postgres(_) => format!("replace(settings::text, '{from}', '{to}')::jsonb"),
+    };
+    let statement = format!("UPDATE downlink_settings SET settings = {changed}");
+    with_database(&mut hub, &statement).await;
+    asks_all(&hub).await;
+    assert_eq!((ours.asked().len(), theirs.asked().len()), (3, 0));
 }
