@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,7 +16,7 @@ use crate::{
     contract::document::operations,
     support::{
         database::{Database, on_both_databases},
-        raw,
+        raw, reasons,
         server::{Hub, PASSWORD, WithJson},
     },
 };
@@ -216,7 +219,10 @@ async fn what_is_no_request_is_answered_like_one() {
         ),
         (format!("{start}{many}\r\n"), "at most 100 headers"),
         (
-            format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(65_600)),
+            format!(
+                "GET /api/v3/devices?q={} HTTP/1.1\r\nHost: a\r\n\r\n",
+                "a".repeat(65_600)
+            ),
             "less than 64 KiB",
         ),
         // Behind one that is answered.
@@ -244,7 +250,13 @@ async fn what_is_no_request_is_answered_like_one() {
         let error = body["error"].as_str().unwrap();
         assert!(error.contains(expected), "{error}");
         let reason = head.split("x-error-reason: ").nth(1).unwrap();
-        reasons.insert(reason.lines().next().unwrap().to_owned());
+        let reason = reason.lines().next().unwrap();
+        reasons.insert(reason.to_owned());
+        let headers = HeaderMap::from_iter([(
+            HeaderName::from_static("x-error-reason"),
+            reason.parse().unwrap(),
+        )]);
+        reasons::note("GET", "/api/v3/devices", 400, &headers, error);
     }
     // They may come for every operation.
     let document = hub.get("/openapi.json").await.ok();

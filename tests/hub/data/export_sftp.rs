@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     eventually,
     support::{
-        database::{Database, on_both_databases, query_text},
+        database::{Database, on_both_databases, on_postgres, query_text},
         exports::{add_rows, body, export, latest, numbers, reached, run, table},
         hostile_sftp::{HostileSftp, Mood},
         server::Hub,
@@ -265,6 +265,42 @@ async fn a_stop_of_the_hub_is_no_failed_attempt(database: Database) {
     let files: Vec<Vec<u8>> = server.files().into_values().collect();
     assert_eq!(files.len(), 1);
     assert_eq!(numbers(&files[0]), (1..=100).collect::<Vec<_>>());
+}
+
+/// Another hub may be at the run by now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_has_lost_its_lease_goes_no_further() {
+    on_postgres(async |database: Database| {
+        let hub = Hub::start_with(database, &ALLOW).await;
+        let table = table(&hub, "t", columns()).await;
+        add_rows(&hub, &table, 3, 100).await;
+        let server = HostileSftp::start(Mood::WrongIds).await;
+        let export = export(&hub, &table, &server.target(), json!({})).await;
+        hub.post(&format!("{export}/runs"), &json!({}))
+            .await
+            .created();
+        eventually("a part of the file is there", async || {
+            (!server.files().is_empty()).then_some(())
+        })
+        .await;
+        hub.sql(
+            "UPDATE leases SET holder = gen_random_uuid(), expires_at = now() + interval '1 hour' \
+             WHERE name LIKE 'export/%'",
+        )
+        .await;
+        eventually("the work ends", async || {
+            hub.log()
+                .contains("the lease of a scheduled export is lost")
+                .then_some(())
+        })
+        .await;
+        // The other hub is gone.
+        server.turn(Mood::Obeys);
+        hub.sql("DELETE FROM leases WHERE name LIKE 'export/%'")
+            .await;
+        reached(&hub, &export, 1, "succeeded").await;
+    })
+    .await;
 }
 
 async fn a_secret_stays_with_its_address(database: Database) {

@@ -8,7 +8,8 @@ use crate::{
     process::clocks::{Clock, HOUR},
     support::{
         database::{
-            Database, Held, on_both_databases, on_postgres, until_waiting, waiting_for_locks,
+            Database, Held, on_both_databases, on_postgres, query_text, until_waiting,
+            waiting_for_locks,
         },
         network_server::NetworkServer,
         server::{Connection, Hub},
@@ -201,6 +202,11 @@ async fn what_is_being_sent_is_not_sent_again_when_the_clock_is_set_ahead() {
     hub.sends_downlinks(&connection, &http(&server)).await;
     let hangs = queue(&hub, json!({"f_port": 1})).await;
     server.is_asked(1).await;
+    // The longest attempt, and the time to settle it.
+    let claimed_until = query_text(&hub.database_url(), "SELECT due_at FROM downlinks").await;
+    let claimed_until: chrono::DateTime<chrono::Utc> = claimed_until.parse().unwrap();
+    let claim = (claimed_until - thingshub::clock::now()).num_seconds();
+    assert!((60..=75).contains(&claim), "{claim}");
     clock.set(HOUR);
     eventually("the step is noticed", async || {
         hub.log().contains("the clock was set").then_some(())

@@ -10,11 +10,14 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{
-    database::{Database, on_both_databases},
-    network_server::NetworkServer,
-    server::Hub,
-    sink::Sink,
+use crate::{
+    eventually,
+    support::{
+        database::{Database, on_both_databases},
+        network_server::NetworkServer,
+        server::Hub,
+        sink::Sink,
+    },
 };
 
 on_both_databases!(
@@ -205,4 +208,28 @@ async fn rotation_binds_the_secrets_of_downlinks_to_their_addresses(database: Da
     with_database(&mut hub, &statement).await;
     asks_all(&hub).await;
     assert_eq!((ours.asked().len(), theirs.asked().len()), (3, 0));
+
+    // Downlinks wait for a minute before they are tried again.
+    hub.device("e", &connections[0], "AA0000000000000E", json!({}))
+        .await;
+    let mut tried = Vec::new();
+    for device in ["d0", "e"] {
+        let body = json!({"payload_hex": "00", "f_port": 1});
+        let path = format!("devices/{device}/downlinks");
+        let queued = hub.post(&path, &body).await.created();
+        let path = format!("{path}/{}", queued["id"].as_str().unwrap());
+        eventually("it is tried", async || {
+            let error = hub.get(&path).await.ok()["last_error"].clone();
+            error.is_string().then_some(error)
+        })
+        .await;
+        tried.push(path);
+    }
+    for path in tried {
+        let waiting = hub.get(&path).await.ok();
+        let error = waiting["last_error"].as_str().unwrap();
+        assert!(error.contains("does not open with the keys"), "{waiting}");
+        assert_eq!(waiting["attempts"], 1, "{waiting}");
+    }
+    assert_eq!(theirs.asked().len(), 0);
 }
