@@ -117,33 +117,35 @@ async fn a_secret_does_not_open_in_another_row(database: Database) {
     assert_eq!(sink.received().len(), 1);
 }
 
-/// A secret as it was sealed before values were bound to their row.
-fn sealed_before(key: [u8; 32]) -> String {
+const KEY: [u8; 32] = [5; 32];
+
+/// A literal of a secret as it was sealed before values were bound to their row: that of a kind of rows, with its name.
+fn sealed_before(database: &Database, kind: &str, name: &str) -> String {
     let hash = Sha256::new()
         .chain_update(b"thingshub key id\0")
-        .chain_update(key)
+        .chain_update(KEY)
         .finalize();
-    let nonce = [7; 24];
+    let (nonce, aad) = ([7; 24], format!("{kind}.{name}"));
     let payload = Payload {
         msg: SECRET.as_bytes(),
-        aad: b"integration.authorization",
+        aad: aad.as_bytes(),
     };
-    let sealed = XChaCha20Poly1305::new(&key.into()).encrypt(&XNonce::from(nonce), payload);
+    let sealed = XChaCha20Poly1305::new(&KEY.into()).encrypt(&XNonce::from(nonce), payload);
     let sealed = [&[1], &hash[..8], &nonce, &sealed.unwrap()].concat();
-    json!({"authorization": STANDARD.encode(sealed)}).to_string()
+    let hex = hex::encode(json!({name: STANDARD.encode(sealed)}).to_string());
+    match database {
+        Database::Sqlite => format!("x'{hex}'"),
+        Database::Postgres(_) => format!("'\\x{hex}'::bytea"),
+    }
 }
 
 async fn a_secret_of_before_is_bound_by_rotation(database: Database) {
-    let key = STANDARD.encode([5; 32]);
+    let key = STANDARD.encode(KEY);
     let with_key = ["--secret-key", &key];
     let mut hub = Hub::start_with(database.clone(), &[&TO_HERE[..], &with_key].concat()).await;
     let (ours, theirs) = (Sink::willing().await, Sink::willing().await);
     let id = integrate(&hub, "erp", &ours).await;
-    let hex = hex::encode(sealed_before([5; 32]));
-    let bytes = match &database {
-        Database::Sqlite => format!("x'{hex}'"),
-        Database::Postgres(_) => format!("'\\x{hex}'::bytea"),
-    };
+    let bytes = sealed_before(&database, "integration", "authorization");
     let statement = format!("UPDATE integrations SET secret = {bytes}");
     with_database(&mut hub, &statement).await;
     assert_eq!(test(&hub, id).await["is_delivered"], true);
@@ -159,17 +161,28 @@ async fn a_secret_of_before_is_bound_by_rotation(database: Database) {
 }
 
 async fn rotation_binds_the_secrets_of_downlinks_to_their_addresses(database: Database) {
-    let mut hub = Hub::start_with(database.clone(), &TO_HERE).await;
+    let key = STANDARD.encode(KEY);
+    let with_key = ["--secret-key", &key];
+    let mut hub = Hub::start_with(database.clone(), &[&TO_HERE[..], &with_key].concat()).await;
     let (ours, theirs) = (
         NetworkServer::start(vec![]).await,
         NetworkServer::start(vec![]).await,
     );
     let path = |url: &str| format!("{url}/1/rest");
     let mut connections = Vec::new();
-    for (number, settings) in [
-        json!({"type": "the_things_stack", "base_url": ours.url, "webhook_id": "w", "api_key": SECRET}),
-        json!({"type": "chirpstack", "base_url": ours.url, "api_token": SECRET}),
-        json!({"type": "loriot", "url": path(&ours.url), "application_id": "be7a0000", "token": SECRET}),
+    for (number, (name, settings)) in [
+        (
+            "api_key",
+            json!({"type": "the_things_stack", "base_url": ours.url, "webhook_id": "w"}),
+        ),
+        (
+            "api_token",
+            json!({"type": "chirpstack", "base_url": ours.url}),
+        ),
+        (
+            "token",
+            json!({"type": "loriot", "url": path(&ours.url), "application_id": "be7a0000"}),
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -178,10 +191,20 @@ async fn rotation_binds_the_secrets_of_downlinks_to_their_addresses(database: Da
         let eui = format!("AA0000000000000{number}");
         hub.device(&format!("d{number}"), &connection, &eui, json!({}))
             .await;
+        let mut settings = settings;
+        settings[name] = SECRET.into();
         hub.sends_downlinks(&connection, &settings).await;
+        let bytes = sealed_before(&database, "downlink", name);
+        let id = connection.id;
+        hub.sql(&format!(
+            "UPDATE downlink_settings SET secret = {bytes} WHERE connection_id = {id}"
+        ))
+        .await;
         connections.push(connection);
     }
-    hub.command(&["secrets", "rotate"]).await.unwrap();
+    let rotate = [&["secrets", "rotate"][..], &with_key].concat();
+    let said = hub.command(&rotate).await.unwrap();
+    assert!(said.contains("3 values again: downlink"), "{said}");
     let asks_all = async |hub: &Hub| {
         for connection in &connections {
             let path = format!("network-connections/{}/test", connection.id);
