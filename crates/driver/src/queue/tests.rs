@@ -199,7 +199,7 @@ fn callers_that_have_gone_away_are_passed_over() {
     assert_eq!(queue.lock().waiting, 0);
 }
 
-/// What a tenant has used: in all, by quick calls, and by slow ones.
+/// Returns the CPU time that a tenant has used: in all, by quick calls, and by slow ones.
 fn used_by(queue: &Queue, tenant: i64) -> [u64; 3] {
     let state = queue.lock();
     let tenant = &state.tenants[&tenant];

@@ -1,4 +1,4 @@
-//! What the host reports about its work: why workers end, and what calls cost that ended them.
+//! Reports of the host about its work: the reasons why workers end, and the costs of calls that ended them.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -9,7 +9,7 @@ use thingshub::driver::{Observer, WorkerEnd};
 
 use super::{forged, *};
 
-/// What a host has reported.
+/// Reports received from a host: the ends of its workers, and the CPU time of all calls.
 #[derive(Default)]
 pub struct Reports(Mutex<(Vec<WorkerEnd>, Duration)>);
 
