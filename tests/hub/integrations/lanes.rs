@@ -199,47 +199,24 @@ async fn results_that_cannot_be_stored_end_the_sending(database: Database) {
     // It says so for each of them.
     hub.may_complain = true;
     let id = path.rsplit('/').next().unwrap();
-    let (refuse, allow) = refusal(&hub, id);
-    for statement in &refuse {
-        hub.sql(statement).await;
-    }
+    let condition = format!("OLD.integration_id = {id}");
+    hub.refuse("UPDATE ON deliveries", &condition).await;
     for number in 1..=200 {
         hub.uplink(&connection, EUIS[number % 2]).await;
         other.gets(number).await;
     }
     sink.gets(64).await;
-    hub.sql(allow).await;
+    hub.sql(match &hub.database {
+        Database::Sqlite => "DROP TRIGGER refusal",
+        Database::Postgres(_) => "DROP TRIGGER refusal ON deliveries",
+    })
+    .await;
     hub.end(Signal::SIGTERM).await;
     hub.start_again().await;
     deliveries(&hub, &path, "delivered", 200).await;
     // Those of which nobody knows whether they arrived come twice: 64, and some that were under way.
     let count = sink.received().len();
     assert!((264..360).contains(&count), "{count}");
-}
-
-/// Statements that let the database refuse all results of an integration's attempts, and that end it.
-fn refusal(hub: &Hub, id: &str) -> (Vec<String>, &'static str) {
-    match &hub.database {
-        Database::Sqlite => (
-            vec![format!(
-                "CREATE TRIGGER refusal BEFORE UPDATE ON deliveries WHEN OLD.integration_id = {id} \
-                 BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
-            )],
-            "DROP TRIGGER refusal",
-        ),
-        Database::Postgres(_) => (
-            vec![
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-                 $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
-                    .to_owned(),
-                format!(
-                    "CREATE TRIGGER refusal BEFORE UPDATE ON deliveries FOR EACH ROW \
-                     WHEN (OLD.integration_id = {id}) EXECUTE FUNCTION refuse()"
-                ),
-            ],
-            "DROP TRIGGER refusal ON deliveries",
-        ),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,9 +132,15 @@ impl Hub {
 
     /// Lets the database refuse an uplink by its frame counter, which no other try mends.
     pub async fn refuse_uplink(&self, counter: u32) {
+        let condition = format!("NEW.f_cnt = {counter}");
+        self.refuse("INSERT ON uplinks", &condition).await;
+    }
+
+    /// Lets the database refuse writes such as `INSERT ON uplinks` of rows with this condition.
+    pub async fn refuse(&self, writes: &str, condition: &str) {
         let statements = match &self.database {
             Database::Sqlite => vec![format!(
-                "CREATE TRIGGER refusal BEFORE INSERT ON uplinks WHEN NEW.f_cnt = {counter} \
+                "CREATE TRIGGER refusal BEFORE {writes} WHEN {condition} \
                  BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
             )],
             Database::Postgres(_) => vec![
@@ -142,8 +148,8 @@ impl Hub {
                  $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
                     .to_owned(),
                 format!(
-                    "CREATE TRIGGER refusal BEFORE INSERT ON uplinks FOR EACH ROW \
-                     WHEN (NEW.f_cnt = {counter}) EXECUTE FUNCTION refuse()"
+                    "CREATE TRIGGER refusal BEFORE {writes} FOR EACH ROW \
+                     WHEN ({condition}) EXECUTE FUNCTION refuse()"
                 ),
             ],
         };
