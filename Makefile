@@ -157,9 +157,10 @@ contract: build venv ## the running server against its own OpenAPI document, on 
 	$(call heading,contract tests)
 	@$(CONTRACT)
 
-contract-long: build venv ## the same with 40,000 cases and more
-	$(call heading,contract tests with 40000 cases and more)
-	@export CONTRACT_EXAMPLES=160 CONTRACT_EXAMPLES_POSTGRESQL=100 CONTRACT_CASES_MIN=40000; \
+contract-long: build venv ## the same with 60,000 cases and more, which need all rules of refusals.py
+	$(call heading,contract tests with 60000 cases and more)
+	@export CONTRACT_EXAMPLES=160 CONTRACT_EXAMPLES_POSTGRESQL=100 CONTRACT_CASES_MIN=60000 \
+		CONTRACT_RULES_MATCH=1; \
 		$(CONTRACT)
 
 contract-outages: build venv ## the same while the database is away or full for moments
@@ -168,7 +169,7 @@ contract-outages: build venv ## the same while the database is away or full for 
 
 contract-mutants: build venv ## shows that the contract tests notice planted faults
 	$(call heading,contract tests against planted faults)
-	@$(VENV)/bin/python contract-tests/mutants
+	@scripts/need postgres; scripts/with-postgres --no-fsync $(VENV)/bin/python contract-tests/mutants
 
 clients: build client-tools ## clients of ten generators in six languages, checked, and run against a hub
 	$(call heading,generated clients)
@@ -315,7 +316,7 @@ dist-tools:
 
 # As tests, but for longer: what they print at their end is the outcome.
 faults: ## KILLS=200 and FILLINGS=200 of hubs, all at once for STRESS=600 s, a siege of SIEGE=600 s
-	@scripts/need rust postgres
+	@scripts/need rust postgres faketime
 	THINGSHUB_TEST_KILLS=$(or $(KILLS),200) THINGSHUB_TEST_FILLINGS=$(or $(FILLINGS),200) \
 		THINGSHUB_TEST_STRESS_SECONDS=$(or $(STRESS),600) \
 		THINGSHUB_TEST_SIEGE_SECONDS=$(or $(SIEGE),600) scripts/with-postgres --no-fsync \

@@ -108,21 +108,31 @@ def lacking(document):
     yield from (f"{form}: no request has an example of it" for form, count in counts.items() if not count)
 
 
+def fitting(document):
+    """A function that gives the errors of a value by a schema of the document; the last argument tells whether a
+    client sends the value."""
+    sent, received, format_checker = validators(document)
+    components = close(document["components"])
+
+    def errors(schema, value, is_sent):
+        # References are looked up in the schema itself, so it takes what they lead to along.
+        validator = sent if is_sent else received
+        return validator({**close(schema), "components": components}, format_checker=format_checker).iter_errors(value)
+
+    return errors
+
+
 def problems(document):
     """The faults, and the number of examples."""
     found, count = list(lacking(document)), 0
-    sent, received, format_checker = validators(document)
-    components = close(document["components"])
+    errors = fitting(document)
     for path, content in contents(document):
-        validator = sent if "requestBody" in path else received
-        # References are looked up in the schema itself, so it takes what they lead to along.
-        schema = {**close(content["schema"]), "components": components}
         values = list(samples(content))
         if not values:
             found.append(f"{' '.join(path)}: no example")
         for value in values:
             count += 1
-            for error in validator(schema, format_checker=format_checker).iter_errors(value):
+            for error in errors(content["schema"], value, "requestBody" in path):
                 found.append(f"{' '.join(path)}: {error.json_path}: {error.message}")
     return found, count
 

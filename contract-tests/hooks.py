@@ -210,6 +210,9 @@ def put_existing_body(case):
     if operation == "change_own_password" and "new_password" in case.body:
         # The document's examples may know the password of the run, which must stay.
         case.body["new_password"] = STATE["password"]
+    if operation == "create_device_bulk_change" and "selector" in case.body:
+        # Kept and changed resources must stay, and some have the labels of the document's examples by now.
+        case.body["selector"] = "none-has-this-label"
     chance = choice(case, "body")
     if not happens(chance, case, 0.5):
         return
@@ -252,10 +255,7 @@ def put_existing_body(case):
         for connection in (case.body.get("connectivity") or {}).get("connections") or []:
             connection["network_connection_id"] = chance.choice(STATE["sets"]["kept"]["network-connections"])["id"]
             connection["network_device_id"] = f"{next(NUMBERS):016X}"
-    if operation == "create_device_bulk_change":
-        # Kept and changed resources must stay.
-        case.body["selector"] = "none-has-this-label"
-    elif "selector" in case.body:
+    if "selector" in case.body and operation != "create_device_bulk_change":
         case.body["selector"] = chance.choice(["site=berlin", "site=berlin, !retired", "a or (b and not c)"])
 
 

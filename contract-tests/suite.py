@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import direct
+import fitting
 import refusals
 import shares
 from databases import sqlite
@@ -132,7 +133,10 @@ def whole(seed_number, examples, database):
     with watched_hub(problems, database) as (hub, state):
         client = Client(hub, state["token"])
         document = client.call("GET", "/openapi.json").json
-        cases = direct.run(hub, state, Maker(client, "direct", state["receiver_url"]), document, values(state))
+        maker = Maker(client, "direct", state["receiver_url"])
+        cases = direct.run(hub, state, maker, document, values(state))
+        stranger = Client(hub, state["others"]["stranger"])
+        seen["rules"].update(fitting.run(cases, client, stranger, maker, document))
         print(f"direct cases: {cases.passed} passed, {len(cases.failures)} failed", flush=True)
         problems += cases.failures
         run_phases(hub, state, "examples,coverage,fuzzing", seed_number)
