@@ -10,31 +10,6 @@ use crate::support::{
 
 on_both_databases!(a_change_that_cannot_be_noted_is_not_made);
 
-/// Lets the database refuse every entry.
-async fn refuse_entries(hub: &Hub) {
-    let statements: &[&str] = match &hub.database {
-        Database::Sqlite => &["CREATE TRIGGER refusal BEFORE INSERT ON audit_log \
-             BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"],
-        Database::Postgres(_) => &[
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$",
-            "CREATE TRIGGER refusal BEFORE INSERT ON audit_log FOR EACH ROW \
-             EXECUTE FUNCTION refuse()",
-        ],
-    };
-    for statement in statements {
-        hub.sql(statement).await;
-    }
-}
-
-async fn accept_entries(hub: &Hub) {
-    let drop = match &hub.database {
-        Database::Sqlite => "DROP TRIGGER refusal",
-        Database::Postgres(_) => "DROP TRIGGER refusal ON audit_log",
-    };
-    hub.sql(drop).await;
-}
-
 /// Everything that people make, as it is read.
 async fn everything(hub: &Hub, details: &[String]) -> Vec<(String, Value)> {
     let lists = [
@@ -183,13 +158,13 @@ async fn a_change_that_cannot_be_noted_is_not_made(database: Database) {
         user,
     ];
     let before = everything(&hub, &details).await;
-    refuse_entries(&hub).await;
+    hub.refuse("INSERT ON audit_log", "true").await;
     for (method, path, body) in &changes {
         let body = Some(body).filter(|body| !body.is_null());
         let answer = hub.call((*method).clone(), path, body).await;
         assert_eq!(answer.status, 500, "{method} {path}: {}", answer.text);
     }
-    accept_entries(&hub).await;
+    hub.refuse_no_longer("audit_log").await;
     let after = everything(&hub, &details).await;
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before, after);

@@ -239,21 +239,7 @@ async fn a_fill_that_cannot_be_begun_says_why(database: Database) {
     let values = format!("1, {now}, {now}, {table}, 'running', {now}, 0, 0");
     hub.end(Signal::SIGTERM).await;
     insert(&hub, 5, "data_table_fills", columns, &values).await;
-    let lock = match &hub.database {
-        Database::Sqlite => "CREATE TRIGGER held BEFORE UPDATE ON data_table_fills \
-             BEGIN SELECT RAISE(ABORT, 'held'); END"
-            .to_owned(),
-        Database::Postgres(_) => {
-            hub.sql(
-                "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS \
-                 $$ BEGIN RAISE EXCEPTION 'held'; END $$",
-            )
-            .await;
-            "CREATE TRIGGER held BEFORE UPDATE ON data_table_fills FOR EACH ROW EXECUTE FUNCTION held()"
-                .to_owned()
-        }
-    };
-    hub.sql(&lock).await;
+    hub.refuse("UPDATE ON data_table_fills", "true").await;
     hub.may_complain = true;
     hub.start_again().await;
     let error = hub.post(&path, &json!({})).await.refused(400);

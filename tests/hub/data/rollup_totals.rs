@@ -136,36 +136,6 @@ async fn sums_of_all_devices_follow_the_rows(database: Database) {
     compare_all(&pair, "deleted", now).await;
 }
 
-/// Lets no sum of all devices be written, so that those that are out of date stay so.
-async fn hold_up(hub: &Hub) {
-    match &hub.database {
-        Database::Sqlite => {
-            hub.sql(
-                "CREATE TRIGGER held BEFORE INSERT ON rollup_totals BEGIN SELECT RAISE(ABORT, 'held'); END",
-            )
-            .await;
-        }
-        Database::Postgres(_) => {
-            hub.sql(
-                "CREATE OR REPLACE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'held'; END $$",
-            )
-            .await;
-            hub.sql(
-                "CREATE TRIGGER held BEFORE INSERT ON rollup_totals FOR EACH ROW EXECUTE FUNCTION hold_up()",
-            )
-            .await;
-        }
-    }
-}
-
-async fn let_go(hub: &Hub) {
-    let drop = match &hub.database {
-        Database::Sqlite => "DROP TRIGGER held",
-        Database::Postgres(_) => "DROP TRIGGER held ON rollup_totals",
-    };
-    hub.sql(drop).await;
-}
-
 /// The number of rows that a question to all devices finds, and the sum of those that questions to each find.
 async fn rows_found(hub: &Hub, table: &Value) -> [u64; 2] {
     let ask = async |group_by: &str| {
@@ -194,7 +164,7 @@ async fn questions_to_all_devices_read_the_sums_of_all_unless_a_mark_says_that_t
     assert!(found[0] >= all + 1000 && found[1] == all, "{found:?}");
 
     // Sums that are out of date are not read, and are made again.
-    hold_up(hub).await;
+    hub.refuse("INSERT ON rollup_totals", "true").await;
     hub.sql(&format!(
         "INSERT INTO rollup_marks (tenant_id, data_table_id, device_id, hour_s) \
          SELECT DISTINCT 1, {}, '', hour_s FROM rollup_totals UNION ALL \
@@ -204,13 +174,13 @@ async fn questions_to_all_devices_read_the_sums_of_all_unless_a_mark_says_that_t
     .await;
     assert_eq!(rows_found(hub, &pair.table).await, [all, all]);
     compare_all(&pair, "out of date", now).await;
-    let_go(hub).await;
+    hub.refuse_no_longer("rollup_totals").await;
     is_rolled_up(hub).await;
     assert_totals(hub, "made again").await;
     compare_all(&pair, "made again", now).await;
 
     // Hours of devices that are rolled up again make their sum out of date.
-    hold_up(hub).await;
+    hub.refuse("INSERT ON rollup_totals", "true").await;
     change(&pair, &mut dice, now, &mut number).await;
     eventually_within(Duration::from_secs(60), "rolled up again", async || {
         let devices = count(hub, "rollup_marks WHERE device_id <> ''").await;
@@ -223,7 +193,7 @@ async fn questions_to_all_devices_read_the_sums_of_all_unless_a_mark_says_that_t
     ))
     .await;
     compare_all(&pair, "held up", now).await;
-    let_go(hub).await;
+    hub.refuse_no_longer("rollup_totals").await;
     is_rolled_up(hub).await;
     assert_totals(hub, "let go").await;
     compare_all(&pair, "let go", now).await;

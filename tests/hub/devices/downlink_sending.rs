@@ -1,5 +1,4 @@
-//! Downlinks on their way: handed over as each network server wants them, tried again, in order, and
-//! moved by the networks' reports.
+//! Downlinks on their way: tried again, in order, moved by the networks' reports, and what their settings keep.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -11,10 +10,6 @@ use crate::support::{
 };
 
 on_both_databases!(
-    the_things_stack_is_pushed_to_over_its_webhook,
-    chirpstack_is_given_an_item_for_its_queue,
-    every_other_network_server_gets_what_it_wants,
-    sigfox_finds_it_in_the_answer_to_a_device_that_asks,
     what_fails_is_tried_again_and_what_is_refused_is_given_up,
     one_device_s_downlinks_go_one_after_another_by_priority,
     one_that_is_being_sent_is_not_overtaken,
@@ -25,8 +20,8 @@ on_both_databases!(
     settings_keep_their_secrets,
 );
 
-const EUI: &str = "AA00000000000001";
-const TO_HERE: [&str; 4] = [
+pub const EUI: &str = "AA00000000000001";
+pub const TO_HERE: [&str; 4] = [
     "--outgoing-allow",
     "127.0.0.0/8",
     "--downlink-schedule-s",
@@ -34,14 +29,15 @@ const TO_HERE: [&str; 4] = [
 ];
 
 /// A hub with a connection and a device `d` behind it.
-async fn hub(database: Database, flags: &[&str]) -> (Hub, Connection) {
+pub async fn hub(database: Database, flags: &[&str]) -> (Hub, Connection) {
     let hub = Hub::start_with(database, flags).await;
     let connection = hub.connect("tts").await;
     hub.device("d", &connection, EUI, json!({})).await;
     (hub, connection)
 }
 
-async fn queue(hub: &Hub, more: Value) -> Value {
+/// Queues a downlink for `d`.
+pub async fn queue(hub: &Hub, more: Value) -> Value {
     let mut body = json!({"payload_hex": "beef", "f_port": 15});
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -49,162 +45,10 @@ async fn queue(hub: &Hub, more: Value) -> Value {
     hub.post("devices/d/downlinks", &body).await.created()
 }
 
-fn http(server: &NetworkServer) -> Value {
+/// Settings of a network server that gets any request.
+pub fn http(server: &NetworkServer) -> Value {
     json!({"type": "http", "method": "POST", "url": format!("{}/down", server.url),
         "body": r#"{"id": "{{downlink_id}}", "payload": "{{payload_hex}}"}"#})
-}
-
-async fn the_things_stack_is_pushed_to_over_its_webhook(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
-    let server = NetworkServer::start(vec![]).await;
-    let settings = json!({"type": "the_things_stack", "base_url": server.url,
-        "webhook_id": "hub", "api_key": "NNSXS.SECRET"});
-    hub.sends_downlinks(&connection, &settings).await;
-    hub.uplink(&connection, EUI).await;
-    let queued = queue(&hub, json!({"confirmed": true, "priority": "high"})).await;
-    let asked = server.is_asked(1).await.remove(0);
-    assert_eq!(asked.method, "POST");
-    let names = hub.list("devices/d/uplinks").await[0]["radio"]["network"].clone();
-    let (application, device) = (names["application"].as_str(), names["device"].as_str());
-    assert_eq!(
-        asked.path,
-        format!(
-            "/api/v3/as/applications/{}/webhooks/hub/devices/{}/down/push",
-            application.unwrap(),
-            device.unwrap()
-        )
-    );
-    assert_eq!(asked.header("authorization"), "Bearer NNSXS.SECRET");
-    let correlation = format!("thingshub:downlink:{}", queued["id"].as_str().unwrap());
-    let wanted = json!({"frm_payload": "vu8=", "f_port": 15, "confirmed": true,
-        "priority": "HIGH", "correlation_ids": [correlation]});
-    assert_eq!(asked.json(), json!({"downlinks": [wanted]}));
-    let sent = hub.downlink_gets(&queued, "sent").await;
-    assert_eq!(
-        (
-            &sent["last_status"],
-            &sent["attempts"],
-            &sent["next_attempt_at"]
-        ),
-        (&json!(200), &json!(1), &Value::Null)
-    );
-    assert!(sent["sent_at"].is_string());
-    let events = hub.list("devices/d/events?kind=downlink_sent").await;
-    assert_eq!(events[0]["details"]["downlink_id"], queued["id"]);
-}
-
-async fn chirpstack_is_given_an_item_for_its_queue(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
-    let server = NetworkServer::start(vec![(Some(200), json!({"id": "item-7"}))]).await;
-    let settings = json!({"type": "chirpstack", "base_url": server.url, "api_token": "token"});
-    hub.sends_downlinks(&connection, &settings).await;
-    let queued = queue(&hub, json!({})).await;
-    let asked = server.is_asked(1).await.remove(0);
-    assert_eq!(asked.path, "/api/devices/aa00000000000001/queue");
-    assert_eq!(asked.header("grpc-metadata-authorization"), "Bearer token");
-    let item = json!({"confirmed": false, "data": "vu8=", "fPort": 15});
-    assert_eq!(asked.json(), json!({"queueItem": item}));
-    let sent = hub.downlink_gets(&queued, "sent").await;
-    assert_eq!(sent["network_reference"], "item-7");
-}
-
-async fn every_other_network_server_gets_what_it_wants(database: Database) {
-    let (hub, connection) = hub(database, &TO_HERE).await;
-    let refusal = (Some(200), json!({"error": "no such device"}));
-    let well = || (Some(200), json!({}));
-    let server = NetworkServer::start(vec![well(), well(), refusal, well()]).await;
-    let url = |path: &str| format!("{}{path}", server.url);
-
-    let settings = json!({"type": "actility", "url": url("/thingpark/lrc/rest/downlink"),
-        "as_id": "app.example", "as_key": "46ab678cd45df4a4e4b375eacd096acc"});
-    hub.sends_downlinks(&connection, &settings).await;
-    let queued = queue(&hub, json!({"confirmed": true})).await;
-    let sent = hub.downlink_gets(&queued, "sent").await;
-    let path = server.asked()[0].path.clone();
-    let reference = sent["network_reference"].as_str().unwrap();
-    let start = format!(
-        "/thingpark/lrc/rest/downlink?DevEUI={EUI}&FPort=15&Payload=beef&CorrelationID={reference}&Confirmed=1&AS_ID=app.example&Time="
-    );
-    assert!(path.starts_with(&start), "{path}");
-    assert!(path.contains("&Token="), "{path}");
-
-    let settings = json!({"type": "loriot", "url": url("/1/rest"), "application_id": "be7a0000",
-        "token": "t"});
-    hub.sends_downlinks(&connection, &settings).await;
-    let queued = queue(&hub, json!({})).await;
-    hub.downlink_gets(&queued, "sent").await;
-    let asked = &server.asked()[1];
-    assert_eq!(asked.header("authorization"), "Bearer t");
-    assert_eq!(asked.json()["cmd"], "tx");
-    assert_eq!(asked.json()["data"], "beef");
-    let refused = queue(&hub, json!({})).await;
-    let failed = hub.downlink_gets(&refused, "failed").await;
-    let error = failed["last_error"].as_str().unwrap();
-    assert!(error.contains("no such device"), "{error}");
-
-    let mut settings = http(&server);
-    settings["method"] = "PUT".into();
-    settings["authorization"] = "Basic x".into();
-    hub.sends_downlinks(&connection, &settings).await;
-    let queued = queue(&hub, json!({})).await;
-    hub.downlink_gets(&queued, "sent").await;
-    let asked = &server.asked()[3];
-    assert_eq!(
-        (asked.method.as_str(), asked.path.as_str()),
-        ("PUT", "/down")
-    );
-    assert_eq!(asked.header("authorization"), "Basic x");
-    assert_eq!(asked.json(), json!({"id": queued["id"], "payload": "beef"}));
-}
-
-async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database) {
-    const DEVICE: &str = "1A2345";
-    let hub = Hub::start(database).await;
-    let settings = json!({"name": "sigfox", "settings": {"type": "sigfox"}});
-    let connection = hub.connect_as(&settings).await;
-    hub.device("d", &connection, DEVICE, json!({})).await;
-    hub.sends_downlinks(&connection, &json!({"type": "sigfox"}))
-        .await;
-    let short = hub
-        .post("devices/d/downlinks", &json!({"payload_hex": "beef"}))
-        .await;
-    let rule = short.refused(400);
-    assert_eq!(rule, "payload_hex: must have exactly 8 bytes for Sigfox");
-    let eight = json!({"payload_hex": "0102030405060708", "confirmed": true});
-    let queued = queue(&hub, eight).await;
-    // The documented body with the values that the backend sends.
-    let callback = async |number: u32, ack: bool| {
-        let body = json!({"device": DEVICE, "data": "b0513801", "time": "1512814827",
-            "seqNumber": number.to_string(), "station": "1D44", "rssi": "-123.00", "snr": "18.86",
-            "ack": ack.to_string()});
-        let receipt = hub.ingest(&connection, body.to_string()).await.ok();
-        assert_eq!(receipt["status"], "recorded", "{receipt}");
-        receipt[DEVICE].clone()
-    };
-    assert_eq!(callback(1508, false).await, Value::Null);
-    hub.downlink_gets(&queued, "queued").await;
-    let answered = json!({"downlinkData": "0102030405060708"});
-    assert_eq!(callback(1509, true).await, answered);
-    hub.downlink_gets(&queued, "sent").await;
-    let metrics = hub.get("/metrics").await.text;
-    assert!(metrics.contains("thingshub_downlinks_total{outcome=\"answered\"} 1\n"));
-    let nothing = json!({"noData": true});
-    assert_eq!(callback(1510, true).await, nothing, "once is enough");
-    assert_eq!(callback(1511, false).await, Value::Null, "it does not ask");
-    // If a device asks for a downlink, Sigfox takes any other answer for a failure, even if the message was
-    // recorded.
-    let ask = |device: &str| json!({"device": device, "data": "b0513801", "time": "1512814827", "seqNumber": "1510", "ack": true});
-    for (device, status) in [(DEVICE, "duplicate"), ("1A2346", "unknown_device")] {
-        let answer = hub.ingest(&connection, ask(device).to_string()).await.ok();
-        assert_eq!(answer["status"], status, "{answer}");
-        assert_eq!(answer[device], nothing, "{answer}");
-    }
-    let emitted = json!({"device": DEVICE, "time": "1512814900", "infoCode": "0",
-        "infoMessage": "Acked", "downlinkAck": "true"});
-    hub.ingest(&connection, emitted.to_string()).await.ok();
-    // A base station has sent it: Sigfox knows no more.
-    let sent = hub.downlink_gets(&queued, "sent").await;
-    assert!(sent["transmitted_at"].is_string(), "{sent}");
 }
 
 async fn what_fails_is_tried_again_and_what_is_refused_is_given_up(database: Database) {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{
     eventually,
-    process::clocks::{Clock, HOUR},
     support::{
+        clock::{Clock, HOUR},
         database::{
             Database, Held, on_both_databases, on_postgres, query_text, until_waiting,
             waiting_for_locks,

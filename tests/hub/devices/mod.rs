@@ -2,6 +2,7 @@
 
 mod bulk;
 mod desired_state;
+mod downlink_forms;
 mod downlink_sending;
 mod downlink_statuses;
 mod downlink_templates;

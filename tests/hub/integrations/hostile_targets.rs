@@ -83,29 +83,13 @@ async fn a_cluster_without_end_is_told_of(database: Database) {
     }
 }
 
-/// Lets the database refuse what came of an attempt, by what was answered.
-async fn refuse(hub: &Hub) {
-    let statements: &[&str] = match &hub.database {
-        Database::Sqlite => &["CREATE TRIGGER refusal BEFORE UPDATE ON deliveries \
-             WHEN NEW.last_answer = 'poison' BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"],
-        Database::Postgres(_) => &[
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$",
-            "CREATE TRIGGER refusal BEFORE UPDATE ON deliveries FOR EACH ROW \
-             WHEN (NEW.last_answer = 'poison') EXECUTE FUNCTION refuse()",
-        ],
-    };
-    for statement in statements {
-        hub.sql(statement).await;
-    }
-}
-
 async fn what_cannot_be_settled_is_given_up(database: Database) {
     let poisonous = Sink::start(&[], Cue::Json(500, "poison")).await;
     let sink = Sink::willing().await;
     let (mut hub, connection) = Hub::with_device(database, &FLAGS).await;
     hub.may_complain = true;
-    refuse(&hub).await;
+    hub.refuse("UPDATE ON deliveries", "NEW.last_answer = 'poison'")
+        .await;
     let poisoned = hub
         .integration_to("poisoned", json!({"type": "http", "url": poisonous.url}))
         .await;

@@ -24,20 +24,13 @@ async fn a_lease_that_is_not_renewed_starts_no_attempts() {
         deliveries(&hub, &path, "delivered", 1).await;
         // The results of attempts do not touch the lease.
         let id = path.rsplit('/').next().unwrap();
-        for statement in [
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
-                .to_owned(),
-            format!(
-                "CREATE TRIGGER refusal BEFORE UPDATE OF held_until ON integration_health FOR EACH ROW \
-                 WHEN (OLD.integration_id = {id}) EXECUTE FUNCTION refuse()"
-            ),
-        ] {
-            hub.sql(&statement).await;
-        }
+        let of_it = format!("OLD.integration_id = {id}");
+        hub.refuse("UPDATE OF held_until ON integration_health", &of_it)
+            .await;
         let url = hub.database_url();
-        let ended =
-            format!("SELECT (held_until < now())::text FROM integration_health WHERE integration_id = {id}");
+        let ended = format!(
+            "SELECT (held_until < now())::text FROM integration_health WHERE integration_id = {id}"
+        );
         eventually("the lease has ended", async || {
             (query_text(&url, &ended).await == "true").then_some(())
         })
@@ -48,7 +41,7 @@ async fn a_lease_that_is_not_renewed_starts_no_attempts() {
         }
         assert_eq!(sink.received().len(), 1);
         // As soon as it can be renewed again, what waits is sent.
-        hub.sql("DROP TRIGGER refusal ON integration_health").await;
+        hub.refuse_no_longer("integration_health").await;
         deliveries(&hub, &path, "delivered", 6).await;
         assert_eq!(sink.received().len(), 6);
     })

@@ -266,15 +266,8 @@ async fn a_lease_that_is_not_renewed_ends_the_subscription() {
         subscribe(&hub, &broker, &["up"]).await;
         broker.publish("up", &message(0)).await;
         recorded(&hub, [0]).await;
-        for statement in [
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$",
-            "CREATE TRIGGER refusal BEFORE INSERT OR UPDATE ON leases FOR EACH ROW \
-             WHEN (NEW.name LIKE 'network_connection/%') \
-             EXECUTE FUNCTION refuse()",
-        ] {
-            hub.sql(statement).await;
-        }
+        let condition = "NEW.name LIKE 'network_connection/%'";
+        hub.refuse("INSERT OR UPDATE ON leases", condition).await;
         eventually("the hub leaves the broker", async || {
             let log = broker.log();
             let left = |line: &&str| {
@@ -286,7 +279,7 @@ async fn a_lease_that_is_not_renewed_ends_the_subscription() {
         .await;
         // The broker keeps what comes meanwhile.
         broker.publish("up", &message(1)).await;
-        hub.sql("DROP TRIGGER refusal ON leases").await;
+        hub.refuse_no_longer("leases").await;
         recorded(&hub, 0..2).await;
     })
     .await;

@@ -1,10 +1,7 @@
 //! Clocks that are wrong, and clocks that are set: hubs whose wall clock is libfaketime's.
 
-use std::path::{Path, PathBuf};
-
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 use crate::{
     eventually,
@@ -13,6 +10,7 @@ use crate::{
     process::retention::has_looked,
     support::{
         broker::{Broker, Door},
+        clock::{Clock, HOUR},
         database::{Database, on_both_databases, on_postgres, query_text},
         network_server::NetworkServer,
         server::{Hub, things_stack},
@@ -31,51 +29,6 @@ on_both_databases!(
 );
 
 const EUI: &str = "AA00000000000001";
-pub const HOUR: i64 = 3600;
-
-/// The clock of a hub, so many seconds beside this machine's.
-pub struct Clock(NamedTempFile);
-
-impl Clock {
-    pub fn ahead(seconds: i64) -> Self {
-        let clock = Self(NamedTempFile::new().unwrap());
-        clock.set(seconds);
-        clock
-    }
-
-    pub fn set(&self, seconds: i64) {
-        // A reader finds the former or the new file.
-        let new = self.0.path().with_extension("new");
-        std::fs::write(&new, format!("{seconds:+}")).unwrap();
-        std::fs::rename(new, self.0.path()).unwrap();
-    }
-
-    /// Starts a hub that goes by it. Its monotonic clock is this machine's.
-    pub async fn hub(&self, database: Database, flags: &[&str]) -> Hub {
-        let library = library();
-        let environment = [
-            ("LD_PRELOAD", library.to_str().unwrap()),
-            ("FAKETIME_TIMESTAMP_FILE", path(self.0.path())),
-            ("FAKETIME_NO_CACHE", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("DONT_FAKE_MONOTONIC", "1"),
-        ];
-        Hub::start_in(database, flags, &environment).await
-    }
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Debian's libfaketime; `scripts/need faketime` installs it.
-fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").unwrap();
-    folders
-        .map(|folder| folder.unwrap().path().join("faketime/libfaketimeMT.so.1"))
-        .find(|library| library.exists())
-        .expect("libfaketime is there: run scripts/need faketime")
-}
 
 /// The time in a hub's answers.
 async fn told_time(hub: &Hub) -> i64 {

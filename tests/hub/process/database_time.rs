@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::clocks::{Clock, HOUR};
 use crate::{
     data::row_imports::import,
     eventually,
     networks::news_order::report,
     support::{
+        clock::{Clock, HOUR},
         database::{Database, on_postgres},
         network_server::NetworkServer,
         server::{Hub, things_stack},

@@ -1,12 +1,14 @@
 //! Old uplinks: all of them go in one look, and none while nobody knows whether the clock is right.
 
 use nix::sys::signal::Signal;
-use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     eventually,
-    process::retention::{UPLINK, add_uplink, has_looked, key, look_again},
+    process::{
+        old_jobs::ended_import,
+        retention::{UPLINK, add_uplink, has_looked, key, look_again},
+    },
     support::{
         database::{Database, on_both_databases},
         rows::{count, id, time},
@@ -25,20 +27,8 @@ async fn old_uplinks_of_many_devices_go_in_one_look(database: Database) {
     let mut hub = Hub::start(database).await;
     has_looked(&hub).await;
     let connection = hub.connect("tts").await;
-    let lines: String = (0..300).map(|number| format!("d{number}\n")).collect();
-    let request = hub
-        .request(Method::POST, "devices/import")
-        .bearer_auth(&hub.token)
-        .header("Content-Type", "application/octet-stream")
-        .body(format!("id\n{lines}"));
-    let import = format!(
-        "devices/import/{}",
-        hub.answer(request).await.created()["id"]
-    );
-    eventually("the devices are there", async || {
-        (hub.get(&import).await.ok()["state"] == "done").then_some(())
-    })
-    .await;
+    let lines: Vec<String> = (0..300).map(|number| format!("d{number}")).collect();
+    ended_import(&hub, &lines.join("\n")).await;
     hub.device("d", &connection, EUI, json!({})).await;
     hub.uplink(&connection, EUI).await;
     for (number, device) in [(1, "d0"), (2, "d299")] {

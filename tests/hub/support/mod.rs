@@ -4,6 +4,7 @@ pub mod answer;
 pub mod apart;
 pub mod broker;
 pub mod certificates;
+pub mod clock;
 pub mod cluster;
 pub mod collector;
 pub mod database;

@@ -144,7 +144,7 @@ impl Hub {
                  BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
             )],
             Database::Postgres(_) => vec![
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
                  $$ BEGIN RAISE EXCEPTION 'refused by a test'; END $$"
                     .to_owned(),
                 format!(
@@ -156,6 +156,15 @@ impl Hub {
         for statement in statements {
             self.sql(&statement).await;
         }
+    }
+
+    /// Lets the database take again what it refuses of this table.
+    pub async fn refuse_no_longer(&self, table: &str) {
+        let drop = match &self.database {
+            Database::Sqlite => "DROP TRIGGER refusal".to_owned(),
+            Database::Postgres(_) => format!("DROP TRIGGER refusal ON {table}"),
+        };
+        self.sql(&drop).await;
     }
 }
 

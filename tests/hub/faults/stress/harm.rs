@@ -1,9 +1,6 @@
 //! Faults around the hubs: kills, database sessions that end, silence, clocks that step.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rand::{RngExt, rngs::StdRng};
@@ -18,8 +15,6 @@ const SILENT_MAX_MS: u64 = 1500;
 const FORGOTTEN: Duration = Duration::from_secs(45);
 /// Seconds by which a clock is wrong.
 const STEPS_S: [i64; 5] = [-3600, -20, 0, 20, 3600];
-/// The library that makes clocks wrong (Debian's package libfaketime).
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// An attempt that is under way when something is killed may have begun so long before.
 const UNDER_WAY: Duration = Duration::from_secs(3);
 /// Time for which a past fault is still felt.
@@ -36,39 +31,6 @@ impl Harm {
     /// Returns whether it explains that something was taken at one time and sent again at another.
     pub fn explains(&self, taken: Instant, again: Instant) -> bool {
         self.begun <= again && self.ended.is_none_or(|ended| ended + UNDER_WAY >= taken)
-    }
-}
-
-/// A clock that can be made wrong, where the library is there.
-pub struct Clock(PathBuf);
-
-impl Clock {
-    pub fn new(folder: &Path) -> Option<Self> {
-        let is_there = Path::new(FAKETIME).exists();
-        let clock = is_there.then(|| Self(folder.join("clock")))?;
-        clock.set(0);
-        Some(clock)
-    }
-
-    /// Environment that makes a program follow this clock: its wall clock alone.
-    pub fn environment(&self) -> Vec<(String, String)> {
-        let file = self.0.to_str().unwrap();
-        [
-            ("LD_PRELOAD", FAKETIME),
-            ("FAKETIME_TIMESTAMP_FILE", file),
-            ("FAKETIME_NO_CACHE", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("DONT_FAKE_MONOTONIC", "1"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
-    }
-
-    /// Makes it wrong by so many seconds.
-    pub fn set(&self, seconds: i64) {
-        let new = self.0.with_extension("new");
-        std::fs::write(&new, format!("{seconds:+}\n")).unwrap();
-        std::fs::rename(new, &self.0).unwrap();
     }
 }
 
@@ -136,12 +98,10 @@ impl World {
     /// Makes a hub's clock wrong. That is no excuse for anything.
     pub fn step_clock(&self, chance: &mut StdRng) {
         let member = &self.members[self.members.len() - 1];
-        if let Some(clock) = &member.clock {
-            let seconds = STEPS_S[chance.random_range(0..STEPS_S.len())];
-            clock.set(seconds);
-            let step = format!("{}'s clock is wrong by {seconds} s", member.name);
-            self.journal.note(step);
-        }
+        let seconds = STEPS_S[chance.random_range(0..STEPS_S.len())];
+        member.clock.set(seconds);
+        let step = format!("{}'s clock is wrong by {seconds} s", member.name);
+        self.journal.note(step);
     }
 
     /// Watches that each hub goes on recording and that none ends by itself.

@@ -29,12 +29,8 @@ impl World {
 
     /// Right clocks from here on.
     pub fn right_clocks(&self) {
-        for clock in self
-            .members
-            .iter()
-            .filter_map(|member| member.clock.as_ref())
-        {
-            clock.set(0);
+        for member in &self.members {
+            member.clock.set(0);
         }
     }
 

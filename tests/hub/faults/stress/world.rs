@@ -12,20 +12,20 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::{sync::RwLock, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     acts::{Book, Group},
     client::Clients,
-    harm::{self, Clock, Harm},
+    harm::{self, Harm},
     journal::{Journal, Rule},
     model::{Device, Receiver, Source, Tenant},
     network::Network,
     proxy::Proxy,
 };
 use crate::support::{
+    clock::Clock,
     database::{Database, surroundings},
     server::{Hub, PASSWORD},
     sink::{Cue, Sink},
@@ -70,9 +70,8 @@ pub struct Member {
     pub hub: RwLock<Hub>,
     pub clients: Clients,
     pub proxy: Option<Proxy>,
-    pub clock: Option<Clock>,
+    pub clock: Clock,
     recorded_at: Mutex<Instant>,
-    _folder: TempDir,
 }
 
 impl Member {
@@ -257,7 +256,6 @@ impl World {
 
 async fn start_hub(number: usize, database: Database, key: String) -> Member {
     let name = format!("hub{}", number + 1);
-    let folder = tempfile::tempdir().unwrap();
     let (database, proxy) = match database {
         Database::Sqlite => (Database::Sqlite, None),
         Database::Postgres(url) => {
@@ -265,10 +263,10 @@ async fn start_hub(number: usize, database: Database, key: String) -> Member {
             (Database::Postgres(proxy.url.clone()), Some(proxy))
         }
     };
-    let clock = Clock::new(folder.path());
-    let faked = clock.as_ref().map(Clock::environment).unwrap_or_default();
+    let clock = Clock::ahead(0);
+    let faked = clock.environment();
     let mut environment = vec![("THINGSHUB_SECRET_KEY", key.as_str())];
-    environment.extend(faked.iter().map(|(name, value)| (&**name, &**value)));
+    environment.extend(faked.iter().map(|(name, value)| (*name, &**value)));
     let mut hub = Hub::start_in(database, &FLAGS, &environment).await;
     hub.may_complain = true;
     Member {
@@ -278,7 +276,6 @@ async fn start_hub(number: usize, database: Database, key: String) -> Member {
         proxy,
         clock,
         recorded_at: Mutex::new(Instant::now()),
-        _folder: folder,
     }
 }
 
