@@ -32,6 +32,8 @@ const EUI: &str = "AA00000000000001";
 /// An answer that goes on for ever must not be read for ever: what fits in the sockets' buffers and
 /// what the hub reads for good manners is less.
 const ANSWER_MAX_BYTES: u64 = 32 << 20;
+/// Concurrent attempts of an integration by default.
+const CONCURRENCY: usize = 16;
 
 /// A hub that tries twice, a second each, with a connection and the device `d`.
 async fn hub(database: Database, flags: &[&str], authority: Option<&str>) -> (Hub, Connection) {
@@ -260,7 +262,8 @@ async fn what_hangs_delays_nobody(database: Database) {
         let receiver = Broken::start(port, says, then).await;
         hub.integration(&format!("hanging {number}"), "", &receiver.url)
             .await;
-        hanging.push(receiver);
+        // An attempt with a status ends, although the body hangs: the next one follows.
+        hanging.push((receiver, says.contains("500")));
     }
     let willing = Sink::willing().await;
     let integration = hub.integration("willing", "", &willing.url).await;
@@ -270,9 +273,10 @@ async fn what_hangs_delays_nobody(database: Database) {
         }
         willing.gets(round * 10).await;
     }
-    for receiver in &hanging {
+    for (receiver, has_status) in &hanging {
         let requests = receiver.requests();
-        assert!((1..30).contains(&requests), "{}: {requests}", receiver.url);
+        let is_bounded = *has_status || requests <= CONCURRENCY;
+        assert!(requests > 0 && is_bounded, "{}: {requests}", receiver.url);
     }
     let path = format!("integrations/{integration}/deliveries");
     eventually("all is delivered at the first attempt", async || {
