@@ -27,7 +27,7 @@ import refusals  # noqa: E402
 import written  # noqa: E402, F401  likewise
 from checks import Broken, document_of, is_undeclared_method  # noqa: E402
 from patient import Patient  # noqa: E402
-from seed import MESSAGES, ROWS_CSV, ROWS_NDJSON, Maker, trial  # noqa: E402
+from seed import LABEL, MESSAGES, ROWS_CSV, ROWS_NDJSON, Maker, trial  # noqa: E402
 from state import EXISTING, HUB, SEEN, STATE  # noqa: E402
 
 VICTIMS = Maker(Patient(HUB, STATE["token"]), "victim", STATE["receiver_url"])
@@ -264,11 +264,13 @@ BEFORE_ALL = "00000000-0000-7000-8000-000000000000"
 
 
 def begin_stream_at_first(case):
-    """Makes half of the streams begin with what is stored already: what is sent meanwhile is a matter of
-    chance."""
+    """Makes half of the streams begin with what is stored already, of a device that has some: what is sent meanwhile
+    is a matter of chance."""
     places = (ParameterLocation.QUERY, ParameterLocation.HEADER)
     if all(is_positive(case, place) for place in places) and happens(choice(case, "stream"), case, 0.5):
         case.query = {**(case.query or {}), "after": BEFORE_ALL}
+        stored = {"device_id": STATE["sets"]["kept"]["devices"][0]["id"], "selector": LABEL}
+        case.query.update({name: value for name, value in stored.items() if name in case.query})
         case.headers.pop("Last-Event-ID", None)
 
 
