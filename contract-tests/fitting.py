@@ -12,8 +12,8 @@ import refusals
 from cases import problem, referred
 from seed import PAYLOAD, SPAN
 
-# Downlinks that a device's queue takes, and labels that a device may have: docs/limits.md.
-QUEUE_MAX, LABELS_MAX = 100, 64
+# Downlinks that a device's queue takes, labels that a device may have, and levels of a free object: docs/limits.md.
+QUEUE_MAX, LABELS_MAX, NESTING_MAX = 100, 64, 32
 MAPPING = {"device_id_pointer": "/id", "payload_pointer": "/data", "payload_encoding": "hex"}
 
 
@@ -82,6 +82,13 @@ def devices(fitting, maker):
     maker.client.api("POST", f"devices/{device['id']}/labels", {"labels": [own]})
     change = {"selector": own, "dry_run": False, "action": {"type": "add_labels", "labels": labels}}
     fitting.refuses("create_device_bulk_change", "devices/bulk", change)
+    deep = 1
+    for _ in range(NESTING_MAX):
+        deep = {"a": deep}
+    fitting.refuses("update_device_state", f"devices/{device['id']}/state", {"desired": {"a": deep}})
+    twice = maker.body("data-tables")
+    fitting.refuses("create_data_table", "data-tables", twice | {
+        "columns": [*twice["columns"], {"path": twice["columns"][0]["path"], "type": "text"}]})
     table = maker.make("data-tables")
     span = "from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z"
     fitting.refuses("aggregate_rows", f"data-tables/{table['id']}/rows/aggregate?interval=1m&fill=null&{span}")
@@ -131,4 +138,7 @@ def integrations(fitting, maker):
     integration(target=http | {"tls": {}})
     integration(target=http | {"authorization": "Bearer a", "auth": {"type": "bearer", "token": "b"}})
     joins = maker.make("integrations", events=["join"])
+    published = maker.make("integrations", enabled=False, target={
+        "type": "mqtt", "broker": {"url": "mqtts://broker.example.com:8883"}, "topic": "hub"})
+    fitting.refuses("create_integration_key", f"integrations/{published['id']}/key")
     fitting.refuses("create_replay", f"integrations/{joins['id']}/replay", SPAN)

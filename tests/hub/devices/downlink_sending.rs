@@ -3,10 +3,14 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{
-    database::{Database, on_both_databases},
-    network_server::NetworkServer,
-    server::{Connection, Hub},
+use crate::{
+    eventually,
+    process::retention::metric,
+    support::{
+        database::{Database, on_both_databases},
+        network_server::NetworkServer,
+        server::{Connection, Hub},
+    },
 };
 
 on_both_databases!(
@@ -15,6 +19,7 @@ on_both_databases!(
     one_that_is_being_sent_is_not_overtaken,
     what_waits_too_long_expires,
     what_the_network_tells_moves_a_downlink,
+    what_the_network_tells_during_the_last_attempt_counts,
     a_private_address_is_refused,
     a_queued_downlink_outlives_a_kill,
     settings_keep_their_secrets,
@@ -310,4 +315,38 @@ async fn what_the_network_tells_moves_a_downlink(database: Database) {
         .list("devices/d/events?kind=downlink_acknowledged")
         .await;
     assert_eq!(kinds.len(), 3);
+}
+
+async fn what_the_network_tells_during_the_last_attempt_counts(database: Database) {
+    let flags = ["--downlink-schedule-s", "0", "--downlink-timeout-s", "1"];
+    let (hub, connection) = hub(database, &[&TO_HERE[..2], &flags].concat()).await;
+    let other = "AA00000000000002";
+    hub.device("e", &connection, other, json!({})).await;
+    let hangs = || (None, json!({}));
+    let cues = vec![(Some(500), json!({})), hangs(), hangs(), hangs()];
+    let server = NetworkServer::start(cues).await;
+    hub.sends_downlinks(&connection, &http(&server)).await;
+    let queued = queue(&hub, json!({"confirmed": true})).await;
+    server.is_asked(2).await;
+    let correlation = format!("thingshub:downlink:{}", queued["id"].as_str().unwrap());
+    let report = news("downlink_ack", &correlation);
+    hub.ingest(&connection, report).await.ok();
+    hub.downlink_gets(&queued, "acknowledged").await;
+    // Attempts that begin later end later, so that the first one has ended by then.
+    let body = json!({"payload_hex": "beef", "f_port": 15});
+    hub.post("devices/e/downlinks", &body).await.created();
+    eventually("the other downlink is given up", async || {
+        let failed = hub.list("devices/e/events?kind=downlink_failed").await;
+        (failed.len() == 1).then_some(())
+    })
+    .await;
+    let events = hub.list("devices/d/events?kind=downlink_failed").await;
+    assert!(events.is_empty(), "{events:?}");
+    let kept = hub.downlink_gets(&queued, "acknowledged").await;
+    assert_eq!(
+        (&kept["attempts"], &kept["last_error"]),
+        (&json!(2), &Value::Null)
+    );
+    let failed = "thingshub_downlinks_total{outcome=\"failed\"}";
+    assert_eq!(metric(&hub, &hub.token, failed).await, 1);
 }
