@@ -12,8 +12,10 @@ import refusals
 from cases import problem, referred
 from seed import PAYLOAD, SPAN
 
-# Downlinks that a device's queue takes, labels that a device may have, and levels of a free object: docs/limits.md.
-QUEUE_MAX, LABELS_MAX, NESTING_MAX = 100, 64, 32
+# What a device may have at most, by docs/limits.md: waiting downlinks and labels.
+QUEUE_MAX, LABELS_MAX = 100, 64
+# Levels of a free object that are too many: 16 are allowed.
+DEPTH = 17
 MAPPING = {"device_id_pointer": "/id", "payload_pointer": "/data", "payload_encoding": "hex"}
 
 
@@ -83,7 +85,7 @@ def devices(fitting, maker):
     change = {"selector": own, "dry_run": False, "action": {"type": "add_labels", "labels": labels}}
     fitting.refuses("create_device_bulk_change", "devices/bulk", change)
     deep = 1
-    for _ in range(NESTING_MAX):
+    for _ in range(DEPTH):
         deep = {"a": deep}
     fitting.refuses("update_device_state", f"devices/{device['id']}/state", {"desired": {"a": deep}})
     twice = maker.body("data-tables")
