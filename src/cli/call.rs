@@ -62,6 +62,7 @@ pub fn command() -> Command {
                 .long("data")
                 .short('d')
                 .value_name("DATA")
+                .allow_hyphen_values(true)
                 .help(
                     "Request body: the text itself, `@file`, or `-` for standard input; JSON unless a \
                      header sets another type",

@@ -135,6 +135,7 @@ fn with_settings(command: Command) -> Command {
             Arg::new(setting.name)
                 .long(setting.name.replace('_', "-"))
                 .value_name("VALUE")
+                .allow_hyphen_values(setting.name == "admin_password")
                 .help(help),
         )
     })

@@ -22,6 +22,8 @@ pub fn arguments() -> [Arg; 3] {
         Arg::new("token")
             .long("token")
             .value_name("TOKEN")
+            // One of 64 session tokens begins with a hyphen.
+            .allow_hyphen_values(true)
             .env(TOKEN_VARIABLE)
             .hide_env_values(true)
             .help(

@@ -59,6 +59,7 @@ pub fn command() -> Command {
                 .long("input")
                 .short('i')
                 .value_name("JSON")
+                .allow_hyphen_values(true)
                 .required_unless_present("batch")
                 .help("Input of the function: the JSON itself, `@file`, or `-` for standard input"),
         )

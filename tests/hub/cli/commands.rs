@@ -231,7 +231,14 @@ async fn each_kind_of_failure_has_its_exit_code() {
     reach(&["GET", "devices", "--token", "wrong"], &[])
         .await
         .failed(5);
+    // Values may begin with a hyphen, as one of 64 tokens does.
+    reach(&["GET", "devices", "--token", "-wrong"], &[])
+        .await
+        .failed(5);
     let token = [("THINGSHUB_TOKEN", &*hub.token)];
+    reach(&["POST", "devices", "--data", "-1"], &token)
+        .await
+        .failed(4);
     reach(&["GET", "devices"], &token).await.ok();
     reach(&["GET", "devices", "--token", &hub.token], &[])
         .await

@@ -24,6 +24,9 @@ async fn each_setting_is_shown_with_its_source() {
     ];
     let check = ["config", "check", "--listen", "0.0.0.0:3"];
     let said = person.run_with(&check, "", &environment).await.ok();
+    let hyphen = ["config", "check", "--admin-password", "-as good as any"];
+    let hyphen = person.run_with(&hyphen, "", &environment).await.ok();
+    assert!(hyphen.contains("# flag: --admin-password"), "{hyphen}");
     for (begins, ends) in [
         ("listen = \"0.0.0.0:3\" ", "# flag: --listen"),
         ("log_format = \"text\" ", "# env: THINGSHUB_LOG_FORMAT"),

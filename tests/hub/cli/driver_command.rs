@@ -56,7 +56,7 @@ fn run_prints_the_result_and_says_what_went_wrong() {
     );
     let piped = run(&["--input", "-"], "{\"bytes\": [7]}");
     assert_eq!(out(&piped), out(&good));
-    let bad = run(&["--function", "bad", "--input", "1"], "");
+    let bad = run(&["--function", "bad", "--input", "-1"], "");
     assert_eq!(code(&bad), Some(1));
     assert!(
         error(&bad).contains("exception: no (line 2)"),
