@@ -108,7 +108,7 @@ def lacking(document):
     yield from (f"{form}: no request has an example of it" for form, count in counts.items() if not count)
 
 
-def fitting(document):
+def schema_errors(document):
     """A function that gives the errors of a value by a schema of the document; the last argument tells whether a
     client sends the value."""
     sent, received, format_checker = validators(document)
@@ -125,7 +125,7 @@ def fitting(document):
 def problems(document):
     """The faults, and the number of examples."""
     found, count = list(lacking(document)), 0
-    errors = fitting(document)
+    errors = schema_errors(document)
     for path, content in contents(document):
         values = list(samples(content))
         if not values:

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::downlink_sending::{EUI, TO_HERE, http, hub, queue};
-use crate::support::{
-    database::{Database, on_both_databases},
-    network_server::NetworkServer,
-    server::Hub,
+use crate::{
+    networks::sigfox_answers::{self, DEVICE},
+    support::{
+        database::{Database, on_both_databases},
+        network_server::NetworkServer,
+    },
 };
 
 on_both_databases!(
@@ -120,13 +122,7 @@ async fn every_other_network_server_gets_what_it_wants(database: Database) {
 }
 
 async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database) {
-    const DEVICE: &str = "1A2345";
-    let hub = Hub::start(database).await;
-    let settings = json!({"name": "sigfox", "settings": {"type": "sigfox"}});
-    let connection = hub.connect_as(&settings).await;
-    hub.device("d", &connection, DEVICE, json!({})).await;
-    hub.sends_downlinks(&connection, &json!({"type": "sigfox"}))
-        .await;
+    let (hub, connection, _) = sigfox_answers::hub(database, 0).await;
     let short = hub
         .post("devices/d/downlinks", &json!({"payload_hex": "beef"}))
         .await;

@@ -206,11 +206,7 @@ async fn results_that_cannot_be_stored_end_the_sending(database: Database) {
         other.gets(number).await;
     }
     sink.gets(64).await;
-    hub.sql(match &hub.database {
-        Database::Sqlite => "DROP TRIGGER refusal",
-        Database::Postgres(_) => "DROP TRIGGER refusal ON deliveries",
-    })
-    .await;
+    hub.refuse_no_longer("deliveries").await;
     hub.end(Signal::SIGTERM).await;
     hub.start_again().await;
     deliveries(&hub, &path, "delivered", 200).await;

@@ -12,5 +12,5 @@ mod mqtt_faults;
 mod news;
 pub mod news_order;
 mod refused_messages;
-mod sigfox_answers;
+pub mod sigfox_answers;
 mod webhook_forms;

@@ -16,10 +16,10 @@ on_both_databases!(
     what_a_base_station_has_sent_is_not_given_again,
 );
 
-const DEVICE: &str = "1A2345";
+pub const DEVICE: &str = "1A2345";
 
 /// A hub with so many downlinks for the device `d`, which asks for them.
-async fn hub(database: Database, downlinks: usize) -> (Hub, Connection, Vec<Value>) {
+pub async fn hub(database: Database, downlinks: usize) -> (Hub, Connection, Vec<Value>) {
     let hub = Hub::start(database).await;
     let settings = json!({"name": "sigfox", "settings": {"type": "sigfox"}});
     let connection = hub.connect_as(&settings).await;
