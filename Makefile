@@ -24,7 +24,7 @@ heading = @printf '\n== %s\n' '$(1)'
 	bench-backup bench-data bench-import bench-retention bench-rollups bench-start bench-traces bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	contract-outages test-long clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-requests check-reasons test-timing test-operations check-operations exports export-memory sftp proxies acme dist test-packages dist-tools build venv linter \
+	check-rust check-requests check-reasons long-requests long-faults test-timing test-operations check-operations exports export-memory sftp proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools mutants deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -54,12 +54,18 @@ check-requests:
 	@$(MAKE) contract
 
 test-long: ## what is too heavy for make test: long contract tests, planted faults, outages, pages in a browser; hours
+	@$(MAKE) --jobs=2 --output-sync=line long-requests long-faults
+	$(call heading,all passed)
+
+long-requests:
 	@$(MAKE) contract-long
 	@$(MAKE) contract-outages
 	@$(MAKE) contract-mutants
+
+# Beside the requests, because it mostly waits.
+long-faults:
 	@$(MAKE) browser
 	@$(MAKE) faults
-	$(call heading,all passed)
 
 demo: build ## the whole story against a fresh data directory, step by step
 	@scripts/demo
@@ -234,13 +240,13 @@ check-openapi: build venv linter
 	@scripts/check-openapi $(HUB)
 
 # Without fsync: these databases are thrown away, and the durability that tests rely on is the
-# order of commits, not their survival of a power cut. Two tests for each core, because most of them wait.
+# order of commits, not their survival of a power cut. Three tests for each core, because most of them wait.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((2 * $$(nproc))); \
+		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((3 * $$(nproc))); \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
@@ -249,7 +255,7 @@ test-timing: ## the tests that depend most on time, RUNS=100 times
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --stress-count $(or $(RUNS),100) \
-		--test-threads $$((2 * $$(nproc))) --show-progress none --status-level fail \
+		--test-threads $$((3 * $$(nproc))) --show-progress none --status-level fail \
 		-E "$$(sed -n 's/^[a-z].*/test(=&)/p' tests/timing.txt | paste -s -d '|')"
 
 # After the tests and the contract tests, which keep the reasons that they receive.
