@@ -44,7 +44,6 @@ test: ## everything that must hold before a change lands
 	@rm -rf $(TARGET)/tmp/reasons
 	@$(MAKE) --jobs=2 --output-sync=line check-rust check-requests
 	@$(MAKE) check-reasons
-	@$(MAKE) --jobs=2 --output-sync=line check-operations clients
 	@$(MAKE) export-memory
 	$(call heading,all passed)
 
@@ -52,6 +51,8 @@ test: ## everything that must hold before a change lands
 check-requests:
 	@$(MAKE) story
 	@$(MAKE) contract
+	@$(MAKE) clients
+	@$(MAKE) check-operations
 
 test-long: ## what is too heavy for make test: long contract tests, planted faults, outages, pages in a browser; hours
 	@$(MAKE) --jobs=2 --output-sync=line long-requests long-faults
@@ -59,13 +60,13 @@ test-long: ## what is too heavy for make test: long contract tests, planted faul
 
 long-requests:
 	@$(MAKE) contract-long
-	@$(MAKE) contract-outages
 	@$(MAKE) contract-mutants
 
-# Beside the requests, because it mostly waits.
+# Beside the requests, because faults mostly wait.
 long-faults:
 	@$(MAKE) browser
 	@$(MAKE) faults
+	@$(MAKE) contract-outages
 
 demo: build ## the whole story against a fresh data directory, step by step
 	@scripts/demo
@@ -240,13 +241,13 @@ check-openapi: build venv linter
 	@scripts/check-openapi $(HUB)
 
 # Without fsync: these databases are thrown away, and the durability that tests rely on is the
-# order of commits, not their survival of a power cut. Three tests for each core, because most of them wait.
+# order of commits, not their survival of a power cut. Two tests for each core, because most of them wait.
 check-rust:
 	$(call heading,unit and integration tests on SQLite and PostgreSQL)
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((3 * $$(nproc))); \
+		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((2 * $$(nproc))); \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
@@ -255,7 +256,7 @@ test-timing: ## the tests that depend most on time, RUNS=100 times
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --stress-count $(or $(RUNS),100) \
-		--test-threads $$((3 * $$(nproc))) --show-progress none --status-level fail \
+		--test-threads $$((2 * $$(nproc))) --show-progress none --status-level fail \
 		-E "$$(sed -n 's/^[a-z].*/test(=&)/p' tests/timing.txt | paste -s -d '|')"
 
 # After the tests and the contract tests, which keep the reasons that they receive.
