@@ -43,7 +43,7 @@ pub fn as_event(news: &News) -> NewEvent {
             margin_db,
         } => (
             "status",
-            "the device report its battery and margin".to_owned(),
+            "the device told its battery and margin".to_owned(),
             json!({
                 "battery_percent": battery_percent,
                 "battery_v": battery_v,

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::ExprTrait,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, sea_query::ExprTrait,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -291,10 +291,7 @@ impl Redecoded {
             // The driver state takes precedence over the data of uplinks.
             None => reported.extend(kept.map(|kept| members(kept.state)).unwrap_or_default()),
         }
-        let is_failing = self
-            .uplinks
-            .last()
-            .is_some_and(|last| last.failure.is_some());
+        let is_failing = self.fails_at_last(scope, transaction).await?;
         scope
             .update::<device_state::Entity>()
             .set(device_state::ActiveModel {
@@ -306,6 +303,30 @@ impl Redecoded {
             .exec(transaction)
             .await?;
         Ok(())
+    }
+
+    /// Returns true if the driver failed on the device's last uplink with data, which may be in an earlier section.
+    async fn fails_at_last(
+        &self,
+        scope: &Scope,
+        transaction: &DatabaseTransaction,
+    ) -> Result<bool> {
+        use uplink::Column;
+        let carries_data = Condition::all()
+            .add(Column::FPort.is_null().or(Column::FPort.ne(0)))
+            .add(Column::Raw.is_null().or(Column::Raw.ne(Vec::<u8>::new())));
+        let last = scope
+            .find::<uplink::Entity>()
+            .filter(Column::DeviceKey.eq(self.device.0))
+            .filter(carries_data)
+            .select_only()
+            .expr(Column::Failure.is_not_null())
+            .order_by_desc(Column::Ts)
+            .order_by_desc(Column::Id)
+            .into_tuple::<bool>()
+            .one(transaction)
+            .await?;
+        Ok(last.unwrap_or(false))
     }
 
     /// Stores the progress for the next section, or deletes it if none is left.

@@ -14,6 +14,7 @@ use crate::{
 
 on_both_databases!(
     uplinks_rows_and_report_are_replaced,
+    health_is_that_of_the_last_uplink_with_data,
     a_part_leaves_what_the_device_reports,
     a_state_is_built_anew_over_all_stretches,
     of_those_who_go_on_behind_one_stretch_one_does,
@@ -177,6 +178,30 @@ async fn uplinks_rows_and_report_are_replaced(database: Database) {
     send(&hub, &connection, 5, &[5]).await;
     assert_eq!(hub.reported().await, json!({"t": 5, "old": 1}));
     assert_eq!(rows(&hub, &table).await.len(), 5);
+}
+
+async fn health_is_that_of_the_last_uplink_with_data(database: Database) {
+    let hub = Hub::start(database).await;
+    let connection = hub.connect("tts").await;
+    hub.push("a/b", "1", "function decode() { throw new Error('no') }")
+        .await;
+    hub.push("a/b", "2", "function decode() { return {} }")
+        .await;
+    hub.device("d", &connection, EUI, json!({"driver": "a/b:1"}))
+        .await;
+    let health = async || hub.get("devices/d").await.ok()["health"].clone();
+    send(&hub, &connection, 1, &[1]).await;
+    assert_eq!(health().await, "failing");
+    // A frame without data is nothing that the driver could fail on.
+    send(&hub, &connection, 2, &[]).await;
+    assert_eq!(health().await, "failing");
+    for limit in [10, 1] {
+        for (driver, expected) in [("a/b:1", "failing"), ("a/b:2", "ok"), ("a/b:1", "failing")] {
+            hub.rewrite_all(&format!("&driver={driver}&limit={limit}"))
+                .await;
+            assert_eq!(health().await, expected, "{driver}, {limit} at a time");
+        }
+    }
 }
 
 async fn a_part_leaves_what_the_device_reports(database: Database) {
