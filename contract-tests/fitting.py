@@ -1,7 +1,7 @@
 """Requests that fit the document and are refused all the same.
 
-One for each rule of refusals.py that generated cases seldom need: so no rule stands there whose refusal is gone, or
-which the document expresses by now.
+One for each rule of refusals.py that generated cases seldom need, each permitted by a rule of its own: so no rule
+stands there whose refusal is gone, or which the document expresses by now.
 """
 
 import collections
@@ -37,7 +37,10 @@ class Fitting:
         if not found:
             rule = refusals.excuse(name, answer.json["error"])
             self.hits[rule] += 1
-            found = None if rule else f"no rule permits {answer.json['error']!r}"
+            if not rule:
+                found = f"no rule permits {answer.json['error']!r}"
+            elif self.hits[rule] > 1:
+                found = f"the rule of another request permits it: {rule}"
         self.cases.check(f"{method} /api/v3/{path} fits the document and is refused", found)
 
     def misfit(self, operation, path, body):

@@ -166,21 +166,28 @@ async fn passwords_have_rules(database: Database) {
 
 async fn a_deleted_key_is_dead_on_the_next_request(database: Database) {
     let hub = Hub::start(database).await;
+    hub.api_key("older", &["read"]).await;
     let body = json!({"name": "k", "scopes": ["read"]});
     let made = hub.post("api-keys", &body).await.created();
+    assert_eq!(made["last_used_at"], Value::Null);
     let (key, path) = (
         made["key"].as_str().unwrap(),
         format!("api-keys/{}", made["id"]),
     );
     assert!(key.starts_with("thk_"), "{key}");
+    let unused = hub.get(&path).await.ok();
+    assert_eq!(unused.get("key"), None);
+    assert_eq!(unused["last_used_at"], Value::Null);
+    let before = thingshub::clock::now();
     as_user(&hub, key, Method::GET, "devices", None).await.ok();
-    let shown = hub.get(&path).await.ok();
-    assert_eq!(shown.get("key"), None);
-    eventually("the use is noted", async || {
+    let used_at: chrono::DateTime<chrono::Utc> = eventually("the use is noted", async || {
         let shown = hub.get(&path).await.ok();
-        shown["last_used_at"].is_string().then_some(())
+        shown["last_used_at"].as_str()?.parse().ok()
     })
     .await;
+    assert!(before <= used_at && used_at <= thingshub::clock::now());
+    let older = hub.list("api-keys?q=older").await;
+    assert_eq!(older[0]["last_used_at"], Value::Null, "{older:?}");
     as_user(&hub, key, Method::POST, "devices", Some(&json!({})))
         .await
         .refused(403);

@@ -4,9 +4,12 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{
-    database::{Database, on_both_databases},
-    server::{Answer, Hub, PASSWORD, WithJson},
+use crate::{
+    eventually,
+    support::{
+        database::{Database, Held, on_both_databases, on_postgres, waiting_for_locks},
+        server::{Answer, Hub, PASSWORD, WithJson},
+    },
 };
 
 on_both_databases!(
@@ -112,6 +115,77 @@ async fn who_is_locked_makes_nobody_anymore(database: Database) {
     for answer in made {
         assert!([201, 401, 403].contains(&answer.status), "{}", answer.text);
     }
+}
+
+/// The change waits for the lock of another transaction, in which its author is locked.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_locked_meanwhile_changes_nothing() {
+    on_postgres(async |database| {
+        let hub = Hub::start(database.clone()).await;
+        let Database::Postgres(url) = &database else {
+            unreachable!("it is on PostgreSQL");
+        };
+        hub.user("second", "admin").await;
+        hub.sql("UPDATE users SET is_operator = TRUE WHERE username = 'second'")
+            .await;
+        let second = hub.log_in("second", PASSWORD).await;
+        let user = format!("users/{}", hub.user("third", "viewer").await["id"]);
+        let tenant = format!("tenants/{}", hub.tenant("other").await["id"]);
+        let made = json!({"name": "k", "scopes": ["read"]});
+        let key = hub.post("api-keys", &made).await.created();
+        let key = format!("api-keys/{}", key["id"]);
+        let lists = ["users", "tenants", "api-keys"];
+        let all = async || {
+            let mut all = Vec::new();
+            for list in lists {
+                all.push(hub.list(list).await);
+            }
+            all
+        };
+        let before = all().await;
+        let administrator = json!({"username": "eve", "password": PASSWORD});
+        for (method, path, body) in [
+            (
+                Method::POST,
+                "users",
+                json!({"username": "eve", "password": PASSWORD, "role": "admin"}),
+            ),
+            (Method::PUT, &user, json!({"role": "admin"})),
+            (Method::DELETE, &user, Value::Null),
+            (
+                Method::POST,
+                "tenants",
+                json!({"name": "new", "administrator": administrator}),
+            ),
+            (Method::PUT, &tenant, json!({"name": "renamed"})),
+            (Method::DELETE, &tenant, Value::Null),
+            (
+                Method::POST,
+                "api-keys",
+                json!({"name": "l", "scopes": ["read"]}),
+            ),
+            (Method::DELETE, &key, Value::Null),
+        ] {
+            let locks = "BEGIN; UPDATE users SET locked = TRUE WHERE username = 'second'";
+            let held = Held::start(url, locks).await;
+            let body = (!body.is_null()).then_some(&body);
+            let change = call_as(&hub, &second, method.clone(), path, body);
+            let lock = async {
+                eventually("the change waits", async || {
+                    (waiting_for_locks(url).await > 0).then_some(())
+                })
+                .await;
+                held.commit().await;
+            };
+            let (answer, ()) = tokio::join!(change, lock);
+            let is_refused = [401, 403].contains(&answer.status);
+            assert!(is_refused, "{method} {path}: {}", answer.text);
+            hub.sql("UPDATE users SET locked = FALSE WHERE username = 'second'")
+                .await;
+        }
+        assert_eq!(all().await, before);
+    })
+    .await;
 }
 
 async fn a_lost_password_is_reset_on_the_machine(database: Database) {

@@ -7,7 +7,25 @@ use crate::support::{
     server::{Hub, PASSWORD},
 };
 
-on_both_databases!(another_tenants_things_are_not_there);
+on_both_databases!(
+    another_tenants_things_are_not_there,
+    a_tenant_s_first_administrator_is_as_told,
+);
+
+async fn a_tenant_s_first_administrator_is_as_told(database: Database) {
+    let mut hub = Hub::start(database).await;
+    let administrator = json!({"username": "ada", "password": PASSWORD, "full_name": "Ada Other",
+        "email": "ada@example.com", "country": "UK"});
+    let body = json!({"name": "other", "administrator": administrator});
+    hub.post("tenants", &body).await.created();
+    hub.token = hub.log_in("ada", PASSWORD).await;
+    let own = hub.get("users/me").await.ok();
+    for member in ["username", "full_name", "email", "country"] {
+        assert_eq!(own[member], administrator[member], "{own}");
+    }
+    assert_eq!(own["role"], "admin");
+    assert_eq!(own["is_operator"], false);
+}
 
 async fn another_tenants_things_are_not_there(database: Database) {
     let mut hub = Hub::start(database).await;

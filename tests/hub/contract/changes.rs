@@ -84,7 +84,7 @@ async fn of_two_changes_at_once_one_wins(database: Database) {
 
 async fn a_repeated_request_is_done_once(database: Database) {
     let hub = Hub::start(database).await;
-    let body = json!({"name": "k", "scopes": ["read"]});
+    let body = json!({"name": "k", "scopes": ["write"]});
     let first = post_once(&hub, "api-keys", "once", &body).await;
     let again = post_once(&hub, "api-keys", "once", &body).await;
     assert_eq!((first.status, again.status), (201, 201));
@@ -98,7 +98,7 @@ async fn a_repeated_request_is_done_once(database: Database) {
         &hub,
         "api-keys",
         "once",
-        &json!({"name": "l", "scopes": ["read"]}),
+        &json!({"name": "l", "scopes": ["write"]}),
     )
     .await;
     assert!(error.refused(400).starts_with("header Idempotency-Key: "));
@@ -124,6 +124,19 @@ async fn a_repeated_request_is_done_once(database: Database) {
         .header("Idempotency-Key", "twice")
         .with_json(&json!({"id": "e"}));
     hub.answer(request).await.created();
+    // Also those of the key whose number is that of a user.
+    let own = post_once(&hub, "devices", "both", &json!({}))
+        .await
+        .created();
+    let key = first.created();
+    assert_eq!(key["id"], hub.get("users/me").await.ok()["id"]);
+    let request = hub.request(Method::POST, "devices");
+    let request = request
+        .bearer_auth(key["key"].as_str().unwrap())
+        .header("Idempotency-Key", "both")
+        .with_json(&json!({}));
+    let other = hub.answer(request).await.created();
+    assert_ne!(own["id"], other["id"]);
 
     let device = json!({});
     let posts = (0..6).map(|_| post_once(&hub, "devices", "many", &device));
@@ -135,7 +148,7 @@ async fn a_repeated_request_is_done_once(database: Database) {
     let mut ids: Vec<&String> = made.collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
-    assert_eq!(hub.list("devices").await.len(), 3);
+    assert_eq!(hub.list("devices").await.len(), 5);
 }
 
 async fn a_key_is_forgotten_after_a_day(database: Database) {

@@ -213,10 +213,10 @@ async fn people_and_keys(database: Database) {
     let hub = Hub::start(database).await;
     hub.user("Zed", "viewer").await;
     let made = hub.user("bea", "editor").await;
-    let body = json!({"role": "editor", "locked": true, "email": "B@example.com"});
-    change(&hub, &format!("users/{}", made["id"]), &body).await;
     hub.user("Cid", "viewer").await;
-    let cases: [(&str, &[&str]); 10] = [
+    let body = json!({"role": "editor", "locked": true, "email": "B@example.com", "full_name": "Beate Ott"});
+    change(&hub, &format!("users/{}", made["id"]), &body).await;
+    let cases: [(&str, &[&str]); 12] = [
         ("", &["admin", "Zed", "bea", "Cid"]),
         ("role=viewer", &["Zed", "Cid"]),
         ("role=admin", &["admin"]),
@@ -224,6 +224,8 @@ async fn people_and_keys(database: Database) {
         ("locked=false&role=editor", &[]),
         ("q=zE", &["Zed"]),
         ("q=b%40EXAMPLE", &["bea"]),
+        ("q=OTT", &["bea"]),
+        ("sort=-updated_at", &["bea", "Cid", "Zed", "admin"]),
         ("sort=name", &["admin", "bea", "Cid", "Zed"]),
         ("sort=-name&role=viewer", &["Zed", "Cid"]),
         ("sort=-created_at", &["Cid", "bea", "Zed", "admin"]),

@@ -211,6 +211,10 @@ async fn logging_in_and_out(database: Database) {
         let answer = hub.post("auth/token", &body).await;
         assert_eq!((answer.status, &answer.body), (400, &wrong));
     }
+    let id = hub.get("users/me").await.ok()["id"].clone();
+    let person =
+        json!({"role": "admin", "full_name": "Ada", "email": "a@example.com", "country": "UK"});
+    hub.put(&format!("users/{id}"), &person).await.ok();
     let body = json!({"username": "Admin", "password": PASSWORD});
     let login = hub.post("auth/token", &body).await.ok();
     let names: Vec<&String> = login["User"].as_object().unwrap().keys().collect();
@@ -232,12 +236,18 @@ async fn logging_in_and_out(database: Database) {
         "{names:?}"
     );
     assert_eq!(login["User"]["password"], "");
-    assert_eq!(login["User"]["username"], "admin");
     let token = login["token"].as_str().unwrap();
     assert_eq!((token.len(), token.ends_with('=')), (44, true), "{token}");
 
     let who = hub.request(Method::GET, "auth/token").bearer_auth(token);
-    assert_eq!(hub.answer(who).await.ok()["User"]["username"], "admin");
+    let shown = hub.answer(who).await.ok();
+    let own = hub.get("users/me").await.ok();
+    for name in expected {
+        if name != "password" {
+            assert_eq!(shown["User"][name], own[name], "{name}");
+            assert_eq!(login["User"][name], own[name], "{name}");
+        }
+    }
     let out = hub.request(Method::DELETE, "auth/token").bearer_auth(token);
     hub.answer(out).await.ok();
     let who = hub.request(Method::GET, "auth/token").bearer_auth(token);

@@ -233,4 +233,7 @@ fn a_new_key_reaches_every_column_of_secrets() {
         }
     }
     assert!(columns > 0, "integrations have secrets");
+    // Beside them there are the answers that are kept for repeated requests.
+    let all = format!("pub const ALL: [Self; {}]", columns + 1);
+    assert!(again.contains(&all), "{all}");
 }

@@ -22,6 +22,7 @@ mod promises;
 mod reasons;
 mod recreated;
 mod removals;
+mod request_ids;
 mod requests;
 mod rules;
 mod settings;

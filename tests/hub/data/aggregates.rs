@@ -449,6 +449,14 @@ async fn fields_of_uplinks_are_aggregated(database: Database) {
             ("2026-01-31T13:00:00Z", "list.1", 8.0, 1.0),
         ]
     );
+    for (span, rows) in [
+        ("from=2026-01-31T12:20:00Z&to=2026-01-31T13:10:00Z", 2),
+        ("from=2026-01-31T12:20:00Z", 3),
+        ("to=2026-01-31T12:20:00Z", 1),
+    ] {
+        let part = hub.get(&format!("{path}&{span}")).await.ok();
+        assert_eq!(part["rows"], rows, "{span}");
+    }
     let error = hub.get("devices/d/uplinks/aggregate").await.refused(400);
     assert!(error.starts_with("columns: is required"), "{error}");
     let wrong = "devices/d/uplinks/aggregate?columns=name&timezone=Moon";

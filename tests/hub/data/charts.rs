@@ -139,6 +139,9 @@ async fn extremes_and_gaps_are_drawn(database: Database) {
     ] {
         assert!(svg.contains(text), "{text}: {svg}");
     }
+    let in_utc = picture(hub.get(&format!("{path}?width=800&height=300")).await);
+    assert_eq!(self::lines(&in_utc), lines, "the same points");
+    assert_ne!(in_utc, svg, "with other times");
     let dark = picture(
         hub.get(&format!(
             "{path}?theme=dark&device_id=b&width=200&height=100"
@@ -176,6 +179,20 @@ async fn a_device_has_a_chart_and_its_name_stays_a_text(database: Database) {
     let lines = lines(&svg);
     assert_eq!(lines.len(), 1, "{svg}");
     assert_eq!(lines[0].len(), 3, "{svg}");
+    let span = "from=2026-01-31T12:15:00Z&to=2026-01-31T12:30:00Z";
+    let part = picture(
+        hub.get(&format!("devices/d/chart.svg?columns=t&{span}"))
+            .await,
+    );
+    let drawn = self::lines(&part);
+    let points: usize = drawn.iter().map(Vec::len).sum();
+    assert!(points <= 1, "only that of 12:20: {part}");
+    let from = "from=2026-01-31T12:15:00Z";
+    let rest = picture(
+        hub.get(&format!("devices/d/chart.svg?columns=t&{from}"))
+            .await,
+    );
+    assert_eq!(self::lines(&rest)[0].len(), 2, "{rest}");
     let document = Document::parse(&svg).unwrap();
     let mut texts = document.descendants().filter_map(|node| node.text());
     assert!(texts.any(|text| text.trim() == name), "{svg}");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     database::{Database, on_both_databases},
-    exports::{add_rows, body, export, numbers, run, table},
+    exports::{add_rows, body, export, numbers, reached, run, send_again, table},
     s3_server::{BUCKET, KEY_ID, REGION, S3Server, SECRET},
     server::Hub,
 };
@@ -52,6 +52,19 @@ async fn a_small_file_is_one_object(database: Database) {
     );
     assert_eq!(numbers(content), (1..=2_000).collect::<Vec<_>>());
     run(&hub, &export, "empty").await;
+    // Another object of the same name is never replaced.
+    let (key, other) = (key.clone(), b"of somebody else".to_vec());
+    let mut stored = server.storage.objects.lock().unwrap();
+    stored.insert(key.clone(), other.clone());
+    drop(stored);
+    send_again(&hub).await;
+    let waiting = reached(&hub, &export, 1, "waiting").await;
+    let error = waiting["error"].as_str().unwrap();
+    assert!(
+        error.contains("already, which is not of this run"),
+        "{error}"
+    );
+    assert_eq!(server.storage.objects.lock().unwrap()[&key], other);
     assert_eq!(
         server
             .storage

@@ -19,6 +19,7 @@ use crate::{
 
 on_both_databases!(
     a_file_appears_whole_under_its_name,
+    a_file_is_in_the_folder_of_its_target,
     a_pinned_key_is_the_only_one_that_is_trusted,
     a_refused_login_is_reported,
     a_full_disk_leaves_no_file,
@@ -65,6 +66,30 @@ async fn a_file_appears_whole_under_its_name(database: Database) {
     assert_eq!(numbers(&files[0].1), (1..=30_000).collect::<Vec<_>>());
     run(&hub, &export, "empty").await;
     assert_eq!(server.files().len(), 1);
+}
+
+async fn a_file_is_in_the_folder_of_its_target(database: Database) {
+    let (hub, table, server) = hub_with(database, &[], 3).await;
+    let in_folder = |folder: &str| {
+        let mut target = target(&server);
+        target["folder"] = folder.into();
+        target
+    };
+    for folder in ["one", "other/"] {
+        server.make_folder(folder);
+        let more = json!({"name": folder});
+        let export = export(&hub, &table, &in_folder(folder), more).await;
+        let run = run(&hub, &export, "succeeded").await;
+        let files = server.files_in(folder);
+        assert_eq!(files.len(), 1, "{folder}");
+        assert_eq!(files[0].0, run["file_name"], "{folder}");
+    }
+    // The hub makes no folders on the systems of others.
+    let more = json!({"name": "lost"});
+    let lost = export(&hub, &table, &in_folder("nowhere"), more).await;
+    let tested = hub.post(&format!("{lost}/test"), &json!({})).await.ok();
+    let error = tested["error"].as_str().unwrap();
+    assert!(error.contains("the folder does not exist"), "{error}");
 }
 
 async fn a_pinned_key_is_the_only_one_that_is_trusted(database: Database) {

@@ -3,11 +3,9 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Read,
     path::{Path, PathBuf},
 };
 
-use flate2::read::GzDecoder;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,8 +15,10 @@ use crate::{
     support::{
         database::{Database, on_both_databases, on_postgres},
         exports::{
-            add_row, add_rows, body, export, latest, make_due, numbers, reached, run, table,
+            add_row, add_rows, body, export, hub_with_folder as hub_with, latest, make_due,
+            numbers, reached, run, send_again, table,
         },
+        metrics::metric,
         server::Hub,
     },
 };
@@ -30,8 +30,7 @@ on_both_databases!(
     a_failed_run_keeps_its_rows_for_the_next,
     a_disabled_export_begins_no_runs,
     missed_times_make_one_run,
-    files_come_in_all_formats,
-    what_cannot_be_exported_is_refused,
+    times_are_those_of_the_zone,
     a_deleted_table_takes_its_exports_along,
     a_test_says_what_is_wrong,
 );
@@ -39,14 +38,6 @@ on_both_databases!(
 const EUI: &str = "AA00000000000001";
 /// Driver that returns the number in the first two bytes.
 const SCRIPT: &str = "function decode(b) { return {n: b[0] * 256 + b[1]}; }";
-
-/// A hub with a folder for exports.
-async fn hub_with(database: Database, more: &[&str]) -> (Hub, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut flags = vec!["--export-folder", folder.path().to_str().unwrap()];
-    flags.extend(more);
-    (Hub::start_with(database, &flags).await, folder)
-}
 
 fn columns() -> Value {
     json!([{"path": "n", "type": "number"}])
@@ -117,8 +108,31 @@ async fn each_run_has_the_rows_since_the_last_one(database: Database) {
         let message = hub.get(&format!("{path}/{missing}")).await.refused(404);
         assert_eq!(message, format!("there is no run \"{missing}\""));
     }
-    let empty = hub.list(&format!("{path}?state=empty")).await;
-    assert!(empty.iter().all(|run| run["state"] == "empty"), "{empty:?}");
+    reached(&hub, &export, 3, "empty").await;
+    let attempts =
+        |outcome: &str| format!("thingshub_export_attempts_total{{outcome=\"{outcome}\"}}");
+    for (series, expected) in [
+        (attempts("succeeded"), json!(1.0)),
+        (attempts("empty"), json!(2.0)),
+        (attempts("retry"), json!(0.0)),
+        (attempts("failed"), json!(0.0)),
+        ("thingshub_export_rows_total".to_owned(), json!(2500.0)),
+        (
+            "thingshub_export_bytes_total".to_owned(),
+            json!(content.len() as f64),
+        ),
+    ] {
+        assert_eq!(
+            metric(&hub, &hub.token, &series).await,
+            expected,
+            "{series}"
+        );
+    }
+    for (state, expected) in [("empty", json!([3, 2])), ("succeeded", json!([1]))] {
+        let found = hub.list(&format!("{path}?state={state}")).await;
+        let numbers: Vec<_> = found.iter().map(|run| &run["number"]).collect();
+        assert_eq!(json!(numbers), expected, "{state}");
+    }
     let entry = hub
         .list("audit-log?action=create_export_run")
         .await
@@ -231,8 +245,7 @@ async fn a_run_goes_on_after_its_hub_was_killed(database: Database) {
     assert_eq!(files(&folder).len(), 1);
     assert_eq!(fs::read(&found[0]).unwrap(), content);
     // Another file of the same name is never replaced.
-    hub.sql("UPDATE export_runs SET state = 'running', finished_at = NULL, due_at = created_at, byte_count = NULL")
-        .await;
+    send_again(&hub).await;
     let waiting = reached(&hub, &export, 1, "waiting").await;
     let error = waiting["error"].as_str().unwrap();
     assert!(
@@ -255,6 +268,14 @@ async fn a_failed_run_keeps_its_rows_for_the_next(database: Database) {
     assert_eq!(failed["next_attempt_at"], Value::Null);
     let error = failed["error"].as_str().unwrap();
     assert!(error.starts_with("looking for the file: "), "{error}");
+    for (outcome, expected) in [("retry", 2.0), ("failed", 1.0), ("succeeded", 0.0)] {
+        let series = format!("thingshub_export_attempts_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(
+            metric(&hub, &hub.token, &series).await,
+            expected,
+            "{outcome}"
+        );
+    }
     let next = hub.get(&export).await.ok()["next_run_at"].clone();
     assert!(next.as_str() > failed["updated_at"].as_str(), "{next}");
 
@@ -267,7 +288,15 @@ async fn a_failed_run_keeps_its_rows_for_the_next(database: Database) {
     assert_eq!(revived["file_name"], failed["file_name"]);
     assert_eq!(revived["rows"], 30);
     assert_eq!(revived["error"], Value::Null);
-    // The rows since then follow at once, or with a later run.
+    // The next run begins at once, as its time has come. The row since then is in it, or in a later one.
+    let second = eventually("the next run ends", async || {
+        let runs = latest(&hub, &export).await;
+        let is_over = |run: &Value| run["state"] == "succeeded" || run["state"] == "empty";
+        runs.into_iter()
+            .find(|run| run["number"] == 2 && is_over(run))
+    })
+    .await;
+    assert_eq!(second["cause"], "schedule");
     eventually("the later row is exported", async || {
         make_due(&hub).await;
         let runs = hub.list(&format!("{export}/runs?state=succeeded")).await;
@@ -324,150 +353,28 @@ async fn missed_times_make_one_run(database: Database) {
     assert_eq!(files(&folder).len(), 1);
 }
 
-async fn files_come_in_all_formats(database: Database) {
-    let (hub, folder) = hub_with(database, &[]).await;
-    let columned = json!([{"path": "n", "type": "number", "unit": "°C"}]);
-    for (number, columns) in [(1, columned), (2, Value::Null)] {
-        let table = table(&hub, &format!("t{number}"), columns.clone()).await;
-        add_rows(&hub, &table, 5, 3).await;
-        let unit = if columns.is_null() { "" } else { " [°C]" };
-        for (format, gzip) in [
-            ("csv", true),
-            ("csv", false),
-            ("ndjson", true),
-            ("parquet", false),
-        ] {
-            let name = format!("{format}{gzip}");
-            let mut more = json!({"format": format, "gzip": gzip, "name": name});
-            if format == "csv" {
-                more["units"] = true.into();
-            }
-            let export = export(&hub, &table, &target(), more).await;
-            let run = run(&hub, &export, "succeeded").await;
-            assert_eq!(run["rows"], 3, "{run}");
-            let path = folder
-                .path()
-                .join("tenant-1/erp")
-                .join(run["file_name"].as_str().unwrap());
-            let mut content = fs::read(&path).unwrap();
-            if gzip {
-                assert!(path.extension().unwrap() == "gz");
-                let mut plain = Vec::new();
-                GzDecoder::new(&content[..])
-                    .read_to_end(&mut plain)
-                    .unwrap();
-                content = plain;
-            }
-            if format == "parquet" {
-                assert!(content.starts_with(b"PAR1") && content.ends_with(b"PAR1"));
-                continue;
-            }
-            let text = String::from_utf8(content).unwrap();
-            let lines: Vec<&str> = text.lines().collect();
-            if format == "csv" {
-                assert_eq!(lines[0], format!("time,device_id,n{unit}"));
-                assert_eq!(lines.len(), 4);
-            } else {
-                let row: Value = serde_json::from_str(lines[2]).unwrap();
-                assert_eq!(row["data"], json!({"n": 3}));
-                assert_eq!(row["device_id"], "d");
-            }
-        }
+async fn times_are_those_of_the_zone(database: Database) {
+    let (hub, _folder) = hub_with(database, &[]).await;
+    let table = table(&hub, "t", columns()).await;
+    let export = export(&hub, &table, &target(), at_six("Asia/Kolkata")).await;
+    let is_at = async |time: &str| {
+        let view = hub.get(&export).await.ok();
+        let next = view["next_run_at"].as_str().unwrap();
+        assert!(next.ends_with(time), "{view}");
+    };
+    is_at("T00:30:00Z").await;
+    make_due(&hub).await;
+    reached(&hub, &export, 1, "empty").await;
+    is_at("T00:30:00Z").await;
+    for (zone, time) in [("UTC", "T06:00:00Z"), ("Asia/Tokyo", "T21:00:00Z")] {
+        let moved = body("e", &target(), at_six(zone));
+        hub.put(&export, &moved).await.ok();
+        is_at(time).await;
     }
 }
 
-async fn what_cannot_be_exported_is_refused(database: Database) {
-    let (mut hub, _folder) = hub_with(database, &[]).await;
-    let table = table(&hub, "t", columns()).await;
-    let path = format!("{table}/scheduled-exports");
-    for (more, error) in [
-        (
-            json!({"schedule": "* * * *"}),
-            "schedule: must be a cron expression",
-        ),
-        (
-            json!({"schedule": "61 * * * *"}),
-            "schedule: must be a cron expression",
-        ),
-        (
-            json!({"schedule": "0 0 30 2 *"}),
-            "schedule: must have a time in the future",
-        ),
-        (
-            json!({"timezone": "Europe/Nowhere"}),
-            "timezone: must be the name of a time zone",
-        ),
-        (
-            json!({"format": "parquet", "gzip": true}),
-            "gzip: cannot be combined",
-        ),
-        (
-            json!({"format": "ndjson", "units": true}),
-            "units: requires the format csv",
-        ),
-        (
-            json!({"format": "ndjson", "raw": true}),
-            "raw: requires the format csv",
-        ),
-        (
-            json!({"target": {"type": "folder", "folder": "../up"}}),
-            "target.folder: must be letters",
-        ),
-        (
-            json!({"target": {"type": "folder", "folder": "a/b"}}),
-            "target.folder: must be letters",
-        ),
-        (json!({"target": {"type": "ftp"}}), "target.type"),
-    ] {
-        let refused = hub
-            .post(&path, &body("e", &target(), more))
-            .await
-            .refused(400);
-        assert!(refused.starts_with(error), "{refused}");
-    }
-    let made = export(&hub, &table, &target(), json!({})).await;
-    let taken = body("e", &target(), json!({}));
-    hub.post(&path, &taken).await.refused(400);
-    hub.post("data-tables/999/scheduled-exports", &taken)
-        .await
-        .refused(404);
-    hub.get("data-tables/999/scheduled-exports")
-        .await
-        .refused(404);
-    hub.get(&format!("{path}/999")).await.refused(404);
-    hub.post(&format!("{path}/999/runs"), &json!({}))
-        .await
-        .refused(404);
-    hub.get(&format!("{path}/999/runs")).await.refused(404);
-    hub.post(&format!("{path}/999/test"), &json!({}))
-        .await
-        .refused(404);
-    for number in 1..20 {
-        let more = json!({"name": format!("e{number}")});
-        hub.post(&path, &body("", &target(), more)).await.created();
-    }
-    let taken_by_another = body("e1", &target(), json!({}));
-    let refused = hub.put(&made, &taken_by_another).await;
-    assert_eq!(refused.headers["x-error-reason"], "already_exists");
-    refused.refused(400);
-    let full = hub
-        .post(&path, &body("one more", &target(), json!({})))
-        .await;
-    assert!(full.refused(400).contains("20 scheduled exports"));
-    let deleted = hub.delete(&made).await.ok();
-    assert_eq!(deleted["name"], "e");
-    hub.get(&made).await.refused(404);
-    hub.end(Signal::SIGTERM).await;
-    hub.start_again_with(&[]).await;
-    let refused = hub.post(&path, &taken).await.refused(400);
-    assert!(
-        refused.starts_with("target.type: folder requires"),
-        "{refused}"
-    );
-    let other = format!("{path}/{}", hub.list(&path).await[0]["id"]);
-    let refused = hub.put(&other, &taken).await;
-    assert_eq!(refused.headers["x-error-reason"], "wrong_state");
-    refused.refused(400);
+fn at_six(timezone: &str) -> Value {
+    json!({"schedule": "0 6 * * *", "timezone": timezone})
 }
 
 async fn a_deleted_table_takes_its_exports_along(database: Database) {

@@ -115,7 +115,10 @@ async fn a_new_table_gets_the_rows_of_stored_uplinks(database: Database) {
     assert_eq!(fill["rows"], 0, "of a time for which it keeps none");
 
     let listed = hub.list(&format!("data-tables/{short}/fills")).await;
-    assert_eq!(listed, [fill]);
+    assert_eq!(listed, [fill.clone()]);
+    let of = |table: i64| format!("data-tables/{table}/fills/{}", fill["id"]);
+    assert_eq!(hub.get(&of(short)).await.ok(), fill);
+    hub.get(&of(others)).await.refused(404);
     let entry = hub.list("audit-log?action=create_fill").await.remove(0);
     assert_eq!(entry["resource"], "data-tables");
     assert_eq!(entry["resource_id"], short.to_string());

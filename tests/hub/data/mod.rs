@@ -6,6 +6,7 @@ mod changed_columns;
 mod charts;
 mod column_names;
 mod deleted_rows;
+mod export_files;
 mod export_s3;
 mod export_sftp;
 mod exports;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use nix::sys::signal::Signal;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     eventually, eventually_within,
     support::{
         database::{Database, Held, on_both_databases, on_postgres, query_text},
+        metrics::metric,
         rows::count,
         server::{Connection, Hub, PASSWORD},
     },
@@ -206,15 +206,6 @@ impl Pair {
             }
         }
     }
-}
-
-/// Text of a metric.
-async fn metric(hub: &Hub, token: &str, series: &str) -> f64 {
-    let request = hub.request(Method::GET, "/metrics").bearer_auth(token);
-    let text = hub.answer(request).await.text;
-    let line = text.lines().find(|line| line.starts_with(series));
-    let value = line.and_then(|line| line.rsplit_once(' ')).unwrap().1;
-    value.parse().unwrap()
 }
 
 /// Waits until all that is stored now is rolled up: a search that began later has ended.
@@ -437,7 +428,7 @@ async fn a_copy_has_no_rollups_until_a_hub_makes_them(database: Database) {
     let answer = hub.get(&path).await.ok();
     hub.end(Signal::SIGTERM).await;
     let folder = tempfile::tempdir().unwrap();
-    let copy = format!("sqlite://{}", folder.path().join("copy.db").display());
+    let copy = format!("sqlite://{}", folder.path().join("thingshub.db").display());
     let copied = crate::support::server::program()
         .args(["copy", "--from", &hub.database_url(), "--to", &copy])
         .output()
@@ -448,8 +439,12 @@ async fn a_copy_has_no_rollups_until_a_hub_makes_them(database: Database) {
         let query = format!("SELECT CAST(count(*) AS TEXT) FROM {table}");
         assert_eq!(query_text(&copy, &query).await, "0");
     }
-    hub.start_again().await;
-    assert_eq!(hub.get(&path).await.ok()["buckets"], answer["buckets"]);
+    let copy = Hub::start_on(folder.path(), Database::Sqlite, &[]).await;
+    is_rolled_up(&copy).await;
+    assert!(count(&copy, "rollup_hours").await > 100);
+    let rolled = rolled_answers(&copy).await;
+    assert_eq!(copy.get(&path).await.ok()["buckets"], answer["buckets"]);
+    assert_eq!(rolled_answers(&copy).await, rolled + 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

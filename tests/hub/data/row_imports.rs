@@ -371,9 +371,14 @@ async fn a_file_that_fits_no_table_says_why(database: Database) {
         .refused(400);
     send(&hub, 9999, "", CSV, file).await.refused(404);
     hub.get("data-tables/9999/imports").await.refused(404);
-    for path in ["", "/failed-rows"] {
-        let path = format!("data-tables/{table}/imports/9999{path}");
-        hub.get(&path).await.refused(404);
+    let other = self::table(&hub, "other", &Value::Null).await;
+    let (_, import) = import(&hub, other, "", CSV, file).await;
+    let its_id = import.rsplit('/').next().unwrap();
+    for id in ["9999", its_id] {
+        for path in ["", "/failed-rows"] {
+            let path = format!("data-tables/{table}/imports/{id}{path}");
+            hub.get(&path).await.refused(404);
+        }
     }
     let workbook = b"PK\x03\x04\x14\0\0\0\0\0".to_vec();
     let error = send(&hub, table, "", CSV, workbook).await.refused(400);
@@ -385,7 +390,8 @@ async fn a_file_that_fits_no_table_says_why(database: Database) {
         error.starts_with("body: must have at most 2000 bytes"),
         "{error}"
     );
-    assert_eq!(count(&hub, "data_table_imports").await, 0);
+    let of_it = format!("data_table_imports WHERE data_table_id = {table}");
+    assert_eq!(count(&hub, &of_it).await, 0);
     // Imports that never end, because none of their rows waits.
     let columns = "tenant_id, created_at, updated_at, data_table_id, state, format, encoding, rows_total, added, \
          skipped, failed";

@@ -13,7 +13,7 @@ use crate::{
     support::{
         database::{Database, on_both_databases, on_postgres},
         rows::count,
-        server::{Answer, Hub, PASSWORD},
+        server::{Answer, Hub, PASSWORD, WithJson},
     },
 };
 
@@ -104,6 +104,11 @@ async fn csv_and_ndjson_make_devices(database: Database) {
     assert_eq!(hub.list("devices/import").await.len(), 2);
     let audit = hub.list("audit-log?resource=devices&resource_id=n1").await;
     assert_eq!(audit[0]["action"], "create_device_import", "{audit:?}");
+    let own = hub.get("users/me").await.ok();
+    assert_eq!(audit[0]["actor"], own["username"]);
+    assert_eq!(audit[0]["user_id"], own["id"]);
+    assert_eq!(audit[0]["api_key_id"], Value::Null);
+    assert_eq!(audit[0]["address"], "127.0.0.1");
     assert_eq!(audit[0]["after"]["labels"], json!(["x"]));
 }
 
@@ -246,7 +251,7 @@ async fn a_hub_goes_on_with_what_another_has_begun() {
 }
 
 async fn an_export_can_be_imported(database: Database) {
-    let hub = Hub::start(database).await;
+    let mut hub = Hub::start(database).await;
     let (mut file, count) = ("id,name,labels,metadata\n".to_owned(), 1203);
     for number in 0..count {
         let _ = writeln!(
@@ -256,8 +261,18 @@ async fn an_export_can_be_imported(database: Database) {
     }
     let made = import(&hub, "", CSV, file).await;
     assert_eq!(counts(&made), [count, 0, 0, 0]);
+    hub.push("a/b", "1", "function decode() { return {} }")
+        .await;
+    let more =
+        json!({"id": "rich", "description": "two\nlines", "driver": "a/b:1", "labels": ["n=rich"]});
+    hub.post("devices", &more).await.created();
+    let count = count + 1;
     hub.tenant("other").await;
     let other = hub.log_in("other", PASSWORD).await;
+    let own = std::mem::replace(&mut hub.token, other.clone());
+    hub.push("a/b", "1", "function decode() { return {} }")
+        .await;
+    hub.token = own;
     let mut exports = Vec::new();
     for (format, kind) in [(CSV, "text/csv"), (NDJSON, "application/x-ndjson")] {
         let path = format!("devices/export?format={format}");
@@ -279,15 +294,19 @@ async fn an_export_can_be_imported(database: Database) {
                 .request(Method::GET, &path_of_import)
                 .bearer_auth(&other);
             let import = hub.answer(request).await.ok();
-            (import["state"] == "done").then(|| assert_eq!(import["failed"], 0))
+            (import["state"] == "done").then(|| assert_eq!(counts(&import), [count, 0, 0, 0]))
         })
         .await;
         let request = hub.request(Method::GET, &path).bearer_auth(&other);
         let theirs = hub.answer(request).await;
         assert!(theirs.text == answer.text, "{format}");
         exports.push(answer.text);
+        let all = json!({"selector": "n", "dry_run": false, "action": {"type": "delete"}});
+        let request = hub.request(Method::POST, "devices/bulk");
+        let request = request.bearer_auth(&other).with_json(&all);
+        assert_eq!(hub.answer(request).await.ok()["changed"], count);
     }
-    assert!(exports[1].lines().count() == 1203, "a line for each device");
+    assert!(exports[1].lines().count() == 1204, "a line for each device");
     let some = hub.get("devices/export?selector=n%3D7").await;
     assert_eq!(some.text.lines().count(), 2, "{}", some.text);
     let none = hub.get("devices/export?selector=none").await;

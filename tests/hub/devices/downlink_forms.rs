@@ -8,6 +8,7 @@ use crate::{
     support::{
         database::{Database, on_both_databases},
         network_server::NetworkServer,
+        server::things_stack,
     },
 };
 
@@ -55,6 +56,31 @@ async fn the_things_stack_is_pushed_to_over_its_webhook(database: Database) {
     assert!(sent["sent_at"].is_string());
     let events = hub.list("devices/d/events?kind=downlink_sent").await;
     assert_eq!(events[0]["details"]["downlink_id"], queued["id"]);
+    // The last uplink over this connection tells the names, such as those after a move to another application.
+    let elsewhere = hub.connect("elsewhere").await;
+    let addresses = [&connection, &elsewhere]
+        .map(|one| json!({"network_connection_id": one.id, "network_device_id": EUI}));
+    let both = json!({"connectivity": {"connections": addresses}});
+    hub.put("devices/d", &both).await.ok();
+    for (over, application, device, day) in [
+        (&connection, "moved-app", "moved", 1),
+        (&elsewhere, "app-elsewhere", "elsewhere", 2),
+    ] {
+        let mut message: Value = serde_json::from_str(&things_stack(EUI)).unwrap();
+        let at = json!(format!("2026-02-{day:02}T12:00:00Z"));
+        message["end_device_ids"]["application_ids"]["application_id"] = application.into();
+        message["end_device_ids"]["device_id"] = device.into();
+        message["received_at"] = at.clone();
+        message["uplink_message"]["received_at"] = at;
+        let receipt = hub.ingest(over, message.to_string()).await.ok();
+        assert_eq!(receipt["status"], "recorded");
+    }
+    queue(&hub, json!({"network_connection_id": connection.id})).await;
+    let asked = server.is_asked(2).await.remove(1);
+    assert_eq!(
+        asked.path,
+        "/api/v3/as/applications/moved-app/webhooks/hub/devices/moved/down/push"
+    );
 }
 
 async fn chirpstack_is_given_an_item_for_its_queue(database: Database) {

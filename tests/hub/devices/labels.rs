@@ -81,6 +81,16 @@ async fn labels_are_added_by_a_body_or_by_the_query(database: Database) {
     hub.answer(once(json!(["x"]))).await.ok();
     hub.answer(once(json!(["x"]))).await.ok();
     hub.answer(once(json!(["y"]))).await.refused(400);
+    // So it is with another query.
+    let once = |labels: &str| {
+        let path = format!("{PATH}?labels={labels}");
+        let request = hub.request(Method::POST, &path).bearer_auth(&hub.token);
+        hub.answer(request.header("Idempotency-Key", "by query"))
+    };
+    let told = once("z").await.ok();
+    assert_eq!(once("z").await.ok(), told);
+    let refused = once("w").await.refused(400);
+    assert!(refused.starts_with("header Idempotency-Key: "), "{refused}");
     let many: Vec<String> = (0..60).map(|number| format!("l{number}")).collect();
     let refused = hub.post(PATH, &json!({"labels": many})).await.refused(400);
     assert!(refused.contains("at most 64 labels"), "{refused}");
@@ -197,9 +207,11 @@ async fn an_accepted_label_is_found_as_it_reads(database: Database) {
 /// Labels from before the rule.
 async fn older_labels_are_shown_found_and_removed(database: Database) {
     let hub = Hub::start(database).await;
-    hub.post("devices", &json!({"id": "d", "labels": ["site:berlin"]}))
-        .await
-        .created();
+    for id in ["d", "e"] {
+        hub.post("devices", &json!({"id": id, "labels": ["site:berlin"]}))
+            .await
+            .created();
+    }
     let rule = json!({"name": "c", "settings": {"type": "the_things_stack"},
         "auto_provisioning": {"labels": ["site:berlin"]}});
     let connection = hub.connect_as(&rule).await;
@@ -233,10 +245,13 @@ async fn older_labels_are_shown_found_and_removed(database: Database) {
         json!(["site: berlin"])
     );
     let selector = "devices?selector=%22site%3A%20berlin%22";
-    assert_eq!(hub.list(selector).await.len(), 1);
+    assert_eq!(hub.list(selector).await.len(), 2);
     let bulk = json!({"selector": "\"site: berlin\"", "dry_run": true,
         "action": {"type": "remove_labels", "labels": ["site: berlin"]}});
-    assert_eq!(hub.post("devices/bulk", &bulk).await.ok()["changed"], 1);
+    assert_eq!(hub.post("devices/bulk", &bulk).await.ok()["changed"], 2);
     hub.delete("devices/d/labels/site:%20berlin").await.ok();
     assert_eq!(hub.get("devices/d").await.ok()["labels"], json!([]));
+    let bulk = json!({"selector": "\"site: berlin\"", "dry_run": false, "action": bulk["action"]});
+    assert_eq!(hub.post("devices/bulk", &bulk).await.ok()["changed"], 1);
+    assert_eq!(hub.get("devices/e").await.ok()["labels"], json!([]));
 }

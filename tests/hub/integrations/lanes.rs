@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::{
     eventually,
     integrations::rules::{EUIS, deliveries, hub, integration},
-    process::retention::metric,
     support::{
         database::{Database, on_both_databases, on_postgres, query_text},
+        metrics::metric,
         server::Hub,
         sink::{Cue, Sink},
     },
@@ -152,10 +152,10 @@ async fn a_lane_that_may_send_nothing_gives_its_lease_back(database: Database) {
         let series = "thingshub_leases_held{kind=\"integration\"}";
         metric(&hub, &hub.token, series).await
     };
-    assert_eq!(held().await, 1);
+    assert_eq!(held().await, 1.0);
     hub.post(&format!("{path}/pause"), &json!({})).await.ok();
     eventually("the lease is given back", async || {
-        (held().await == 0).then_some(())
+        (held().await == 0.0).then_some(())
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! Integrations: their deliveries, each type of target, and the servers behind them.
 
 mod attempts;
+mod backlogs;
 mod deliveries;
 mod hostile_postgres;
 mod hostile_targets;

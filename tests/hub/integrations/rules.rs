@@ -78,23 +78,28 @@ pub fn device_of(body: &Value) -> &Value {
 
 async fn a_device_s_deliveries_keep_their_order(database: Database) {
     let (hub, connection) = hub(database).await;
-    let failing = [Cue::Status(400), Cue::Status(400), Cue::Status(500)];
+    let failing = [Cue::Status(400), Cue::Status(500), Cue::Wait];
     let sink = Sink::start(&failing, Cue::Status(200)).await;
-    let policy = json!({"delivery": {"ordered_by_device": true, "schedule_s": [0, 1, 0]}});
+    let policy = json!({"delivery": {"ordered_by_device": true, "schedule_s": [0, 0]}});
     let path = integration(&hub, &sink.url, policy).await;
     // The first device's first delivery fails, while those behind it wait.
     let first = hub.uplink(&connection, EUIS[0]).await;
-    sink.gets(1).await;
+    sink.gets(3).await;
     let mut sent = vec![first];
     for _ in 0..5 {
         sent.push(hub.uplink(&connection, EUIS[0]).await);
     }
     let other = hub.uplink(&connection, EUIS[1]).await;
+    // It holds nothing of the other device back.
+    let delivered = deliveries(&hub, &path, "delivered", 1).await;
+    assert_eq!(delivered[0]["uplink_id"], other);
+    assert_eq!(delivered.len(), 1);
+    sink.go_on();
     let delivered = deliveries(&hub, &path, "delivered", 7).await;
     let of_first = delivered.iter().filter(|one| one["device_id"] == "d0");
     let ids: Vec<&Value> = of_first.map(|one| &one["uplink_id"]).collect();
     assert_eq!(ids, sent.iter().collect::<Vec<_>>());
-    // The order of arrival: failures of the other device held nothing back.
+    // The order of arrival.
     let received = sink.received();
     let order: Vec<&str> = received
         .iter()
@@ -109,7 +114,6 @@ async fn a_device_s_deliveries_keep_their_order(database: Database) {
         .map(|one| one["id"].as_str().unwrap())
         .collect();
     assert_eq!(distinct, expected, "{order:?}");
-    assert!(delivered.iter().any(|one| one["uplink_id"] == other));
 }
 
 async fn a_receiver_that_asks_for_rest_gets_it(database: Database) {
@@ -162,6 +166,14 @@ async fn what_fails_for_too_long_is_paused(database: Database) {
     }
     let noted = hub.list("audit-log?action=pause_integration").await;
     assert_eq!(noted.len(), 1, "{noted:?}");
+    // Whoever resumes it gives it the whole time again. It is disabled, so that no attempt fails meanwhile.
+    assert!(paused["failing_since"].is_string(), "{paused}");
+    let off = json!({"name": "erp", "selector": "", "enabled": false,
+        "target": {"type": "http", "url": sink.url}});
+    hub.put(&path, &off).await.ok();
+    let resumed = hub.post(&format!("{path}/resume"), &json!({})).await.ok();
+    assert_eq!(resumed["health"]["failing_since"], Value::Null, "{resumed}");
+    assert_eq!(resumed["health"]["paused_at"], Value::Null, "{resumed}");
 }
 
 async fn a_client_pauses_and_resumes(database: Database) {
@@ -216,8 +228,14 @@ async fn dead_letters_tell_why_and_are_sent_again(database: Database) {
     );
 
     let resend = format!("{path}/deliveries/resend");
-    let none = json!({"device_id": "d0"});
-    assert_eq!(hub.post(&resend, &none).await.ok()["queued"], 0);
+    let queued_at = dead[1]["created_at"].clone();
+    for none in [
+        json!({"device_id": "d0"}),
+        json!({"to": queued_at}),
+        json!({"from": "2099-01-01T00:00:00Z"}),
+    ] {
+        assert_eq!(hub.post(&resend, &none).await.ok()["queued"], 0, "{none}");
+    }
     let resent = hub.post(&resend, &json!({})).await.ok();
     assert_eq!(
         resent,
@@ -277,6 +295,8 @@ async fn integrations_choose_what_they_hear_of(database: Database) {
     let sink = Sink::willing().await;
     let events = json!({"events": ["raw", "downlink", "error"], "selector": "kept"});
     let path = integration(&hub, &sink.url, events).await;
+    let every = json!({"events": ["downlink"], "name": "every"});
+    let every = integration(&hub, &sink.url, every).await;
     let uplink = hub.uplink(&connection, "AA00000000000003").await;
     // Addresses of downlinks do not count here.
     let settings =
@@ -288,7 +308,15 @@ async fn integrations_choose_what_they_hear_of(database: Database) {
         let path = format!("devices/{device}/downlinks");
         hub.post(&path, &downlink).await.created();
     }
+    eventually("the other device is heard of as well", async || {
+        let found = hub.list(&format!("{every}/deliveries")).await;
+        let of = |device: &str| found.iter().any(|one| one["device_id"] == device);
+        (of("d0") && of("d2")).then_some(())
+    })
+    .await;
     let delivered = deliveries(&hub, &path, "delivered", 3).await;
+    let devices: Vec<_> = delivered.iter().map(|one| &one["device_id"]).collect();
+    assert_eq!(devices, vec!["d2"; devices.len()], "as the selector has it");
     let mut kinds: Vec<&str> = delivered
         .iter()
         .map(|one| one["event"].as_str().unwrap())

@@ -15,6 +15,7 @@ on_both_databases!(
     a_request_is_as_it_was_asked_for,
     each_way_to_show_who_one_is,
     a_token_is_fetched_once_and_renewed_when_it_is_refused,
+    a_token_is_asked_for_as_its_server_wants_it,
     messages_are_signed_by_the_standard_webhooks_scheme,
     a_secret_that_is_not_given_again_stays,
     what_a_receiver_repeats_is_kept_without_the_secrets,
@@ -155,6 +156,36 @@ async fn a_token_is_fetched_once_and_renewed_when_it_is_refused(database: Databa
         error.contains("authorization server") && error.contains("invalid_client"),
         "{error}"
     );
+}
+
+async fn a_token_is_asked_for_as_its_server_wants_it(database: Database) {
+    let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
+    // The first token is over at once, and some servers write numbers as text.
+    let grants = [
+        Cue::Json(200, r#"{"access_token": "one", "expires_in": "0"}"#),
+        Cue::Json(200, r#"{"access_token": "two"}"#),
+    ];
+    let giver = Sink::start(&grants, Cue::Status(500)).await;
+    let sink = Sink::willing().await;
+    let auth = json!({"type": "oauth2_client_credentials", "token_url": giver.url,
+        "client_id": "hub", "client_secret": "a:b", "audience": "https://iot.example.com/",
+        "client_authentication": "body"});
+    let body = integration(&sink, json!({"auth": auth}));
+    hub.post("integrations", &body).await.created();
+    for expected in ["Bearer one", "Bearer two", "Bearer two"] {
+        let received = one(&hub, &connection, &sink).await;
+        assert_eq!(received.header("authorization"), expected);
+    }
+    let asked = giver.received();
+    assert_eq!(asked.len(), 2);
+    for asked in asked {
+        assert_eq!(asked.header("authorization"), "");
+        assert_eq!(
+            asked.text,
+            "grant_type=client_credentials&audience=https%3A%2F%2Fiot.example.com%2F\
+             &client_id=hub&client_secret=a%3Ab"
+        );
+    }
 }
 
 async fn messages_are_signed_by_the_standard_webhooks_scheme(database: Database) {

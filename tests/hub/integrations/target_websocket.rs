@@ -208,15 +208,35 @@ async fn what_no_follower_has_acknowledged_is_sent_again(database: Database) {
 async fn a_change_closes_the_streams(database: Database) {
     let (hub, connection, made) = hub(database, &[]).await;
     let path = made["target"]["url"].as_str().unwrap();
-    let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    let socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
     let changed = json!({"name": "live", "selector": "", "description": "changed",
         "target": {"type": "websocket"}});
     let integration = format!("integrations/{}", made["id"]);
     hub.put(&integration, &changed).await.ok();
-    let closed = async { while let Some(Ok(_)) = socket.next().await {} };
-    timeout(Duration::from_secs(20), closed).await.unwrap();
+    closed(socket).await;
     // Whoever comes back follows by the new rules.
     let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
     hub.uplink(&connection, "AA00000000000001").await;
     next(&mut socket).await;
+    // So it is with a pause, after which what has come meanwhile is there.
+    let pause = format!("{integration}/pause");
+    hub.post(&pause, &json!({})).await.ok();
+    hub.uplink(&connection, "AA00000000000001").await;
+    let received_at = &hub.list("devices/d/uplinks").await[0]["received_at"];
+    closed(socket).await;
+    let resume = format!("{integration}/resume");
+    hub.post(&resume, &json!({})).await.ok();
+    let mut socket = follow(&hub, path, Some(&hub.token)).await.unwrap();
+    eventually("what has come meanwhile is told", async || {
+        let told = next(&mut socket).await;
+        let told = &told["uplink_metadata"]["last_data_received"];
+        (told["received_at"] == *received_at).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the hub has closed the stream.
+async fn closed(mut socket: Socket) {
+    let end = async { while let Some(Ok(_)) = socket.next().await {} };
+    timeout(Duration::from_secs(20), end).await.unwrap();
 }

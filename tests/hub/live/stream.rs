@@ -12,6 +12,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, Held, on_both_databases, on_postgres},
+        rows::{id, time},
         server::{Connection, Hub},
     },
 };
@@ -195,6 +196,25 @@ async fn who_comes_back_misses_nothing(database: Database) {
     assert!(
         text.contains(&first),
         "what could have been late comes again: {text}"
+    );
+
+    // What the browser sends of itself counts before what the page has written into the URL.
+    let (id, at) = (id(&hub, 1, 1), time(1));
+    hub.sql(&format!(
+        "INSERT INTO events (tenant_id, id, kind, device_key, connection_id, at, message, details) \
+         VALUES (1, {id}, 'join', 1, {}, {at}, '', '{{}}')",
+        connection.id
+    ))
+    .await;
+    let long_ago = "events?for_s=0&after=00000000-0000-7000-8000-000000000000";
+    let request = hub.request(Method::GET, long_ago).bearer_auth(&hub.token);
+    let without = request.try_clone().unwrap().send().await.unwrap();
+    assert!(without.text().await.unwrap().contains("event: join"));
+    let with = request.header("Last-Event-ID", last).send().await.unwrap();
+    let text = with.text().await.unwrap();
+    assert!(
+        text.contains(&first) && !text.contains("event: join"),
+        "{text}"
     );
 
     let nothing = Listener::open(&hub, "for_s=0", &hub.token).await;

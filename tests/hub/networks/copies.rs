@@ -227,15 +227,15 @@ async fn a_copy_adds_what_the_first_one_did_not_tell(database: Database) {
 
     let sigfox = connect(&hub, "sigfox", "sigfox").await;
     hub.device("s", &sigfox, "1A2B3C", json!({})).await;
-    let heard_by = |station: &str, rssi: f64| {
+    let heard_by = |station: &str, rssi: f64, snr: f64| {
         json!({"device": "1A2B3C", "time": 1_600_000_000, "data": "01", "seqNumber": 9, "station": station,
-            "rssi": rssi})
+            "rssi": rssi, "snr": snr})
     };
-    let mut located = heard_by("C", -130.0);
+    let mut located = heard_by("C", -130.0, 20.0);
     located["computedLocation"] = json!({"lat": 50.0, "lng": 8.0, "radius": 3500, "status": 1});
     for (message, wanted) in [
-        (heard_by("A", -120.0), "recorded"),
-        (heard_by("B", -110.0), "duplicate"),
+        (heard_by("A", -120.0, 1.0), "recorded"),
+        (heard_by("B", -110.0, 9.0), "duplicate"),
         (located.clone(), "duplicate"),
         (located, "duplicate"),
     ] {
@@ -247,7 +247,9 @@ async fn a_copy_adds_what_the_first_one_did_not_tell(database: Database) {
         3,
         "{uplink}"
     );
+    // Those of the one that heard it best.
     assert_eq!(uplink["radio"]["rssi"], -110.0);
+    assert_eq!(uplink["radio"]["snr"], 9.0);
     let events = hub.list("devices/s/events?kind=location").await;
     assert_eq!(events.len(), 1, "told twice, noted once: {events:?}");
 }

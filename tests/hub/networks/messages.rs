@@ -1,4 +1,4 @@
-//! Messages of network servers: every kind, copies, late ones, and unknown senders.
+//! Messages of network servers: every kind, copies, and late ones.
 
 use serde_json::{Value, json};
 
@@ -18,19 +18,15 @@ on_both_databases!(
     copies_at_once_are_one_uplink,
     a_late_frame_changes_nothing_newer,
     thingpark_must_sign_where_the_key_is_known,
-    unknown_devices_are_counted_and_adopted,
-    a_rule_makes_devices_of_unknown_senders,
-    a_rule_makes_one_device_however_its_address_is_written,
-    a_wrong_rule_is_refused,
 );
 
-async fn connect(hub: &Hub, kind: &str) -> Connection {
+pub async fn connect(hub: &Hub, kind: &str) -> Connection {
     let body = json!({"name": kind, "settings": {"type": kind}});
     hub.connect_as(&body).await
 }
 
 /// Posts a message with query parameters, as ChirpStack and ThingPark do.
-async fn ingest(hub: &Hub, connection: &Connection, query: &str, body: Vec<u8>) -> Answer {
+pub async fn ingest(hub: &Hub, connection: &Connection, query: &str, body: Vec<u8>) -> Answer {
     let path = format!("network-connections/{}/uplinks?{query}", connection.id);
     let request = hub.request(reqwest::Method::POST, &path);
     let request = request
@@ -124,6 +120,12 @@ async fn news_become_events_of_their_kinds(database: Database) {
     let status = hub.list("devices/one/events?kind=status").await.remove(0);
     assert_eq!(status["details"]["battery_percent"], 88.3);
     assert_eq!(status["details"]["margin_db"], 10.0);
+    let location = hub.list("devices/one/events?kind=location").await.remove(0);
+    let place = &location["details"];
+    assert_eq!(
+        (&place["altitude_m"], place.get("accuracy_m")),
+        (&json!(2.0), None)
+    );
     let error = ingest(&hub, &connection, "event=up", b"{}".to_vec()).await;
     let error = error.refused(400);
     assert!(
@@ -142,6 +144,23 @@ async fn the_error_rate_tells_of_the_last_hour(database: Database) {
     while !told_within_an_hour(&hub).await {}
 }
 
+/// Returns whether the rate leaves copies out.
+async fn leaves_copies_out(hub: &Hub) -> bool {
+    let name = format!("copies-{}", uuid::Uuid::now_v7());
+    let body = json!({"name": name, "settings": {"type": "loriot"}});
+    let connection = hub.connect_as(&body).await;
+    hub.device(&name, &connection, "1000000000000001", json!({}))
+        .await;
+    let refused = ingest(hub, &connection, "", b"[]".to_vec()).await;
+    refused.refused(400);
+    for status in ["recorded", "duplicate"] {
+        let receipt = ingest(hub, &connection, "", sample("loriot.json")).await;
+        assert_eq!(receipt.ok()["status"], status);
+    }
+    let path = format!("network-connections/{}", connection.id);
+    hub.get(&path).await.ok()["health"]["error_rate"] == 0.5
+}
+
 /// Returns false when the clock's hour ended meanwhile: then the counts say nothing.
 async fn told_within_an_hour(hub: &Hub) -> bool {
     let hour = || {
@@ -149,6 +168,7 @@ async fn told_within_an_hour(hub: &Hub) -> bool {
         since.as_secs() / 3600
     };
     let began = hour();
+    let leaves_copies_out = leaves_copies_out(hub).await;
     let name = format!("loriot-{}", uuid::Uuid::now_v7());
     let body = json!({"name": name, "settings": {"type": "loriot"}});
     let connection = hub.connect_as(&body).await;
@@ -196,6 +216,7 @@ async fn told_within_an_hour(hub: &Hub) -> bool {
     if hour() != began {
         return false;
     }
+    assert!(leaves_copies_out);
     assert_eq!(rates, [0.0, 1.0, 0.25, 0.4, 0.0, 0.0]);
     assert!((all_the_same - 0.4).abs() < 1e-9, "{all_the_same}");
     assert!(diluted > 0.0 && diluted < 0.4, "{diluted}");
@@ -210,7 +231,7 @@ async fn told_within_an_hour(hub: &Hub) -> bool {
 }
 
 /// A frame of LORIOT.
-fn frame(number: u64, at_ms: u64, payload: &str) -> Vec<u8> {
+pub fn frame(number: u64, at_ms: u64, payload: &str) -> Vec<u8> {
     let mut message = sample_json("loriot.json");
     message["seqno"] = number.into();
     message["fcnt"] = number.into();
@@ -347,120 +368,4 @@ async fn thingpark_must_sign_where_the_key_is_known(database: Database) {
         error.starts_with("settings.as_key: must have 32 to 36"),
         "{error}"
     );
-}
-
-async fn unknown_devices_are_counted_and_adopted(database: Database) {
-    let hub = Hub::start(database).await;
-    let connection = connect(&hub, "loriot").await;
-    let path = format!("network-connections/{}/unknown-devices", connection.id);
-    for number in 1..=3 {
-        let message = frame(number, 1_684_478_800_000 + number, "0102");
-        let receipt = ingest(&hub, &connection, "", message).await.ok();
-        assert_eq!(receipt["status"], "unknown_device");
-    }
-    let unknown = hub.list(&path).await;
-    assert_eq!(unknown.len(), 1);
-    assert_eq!(unknown[0]["network_device_id"], "1000000000000001");
-    assert_eq!(
-        (&unknown[0]["messages"], &unknown[0]["raw"]),
-        (&json!(3), &json!("0102"))
-    );
-    assert_eq!(unknown[0]["f_port"], 85);
-
-    let adopt = format!("{path}/1000000000000001/adopt");
-    let body = json!({"id": "one", "labels": ["site=berlin"]});
-    let device = hub.post(&adopt, &body).await.created();
-    assert_eq!(device["labels"], json!(["site=berlin"]));
-    assert_eq!(hub.list(&path).await, Vec::<Value>::new());
-    hub.post(&adopt, &json!({})).await.refused(404);
-    let receipt = ingest(&hub, &connection, "", frame(4, 1_684_478_800_004, "01")).await;
-    assert_eq!(receipt.ok()["device_id"], "one");
-}
-
-async fn a_rule_makes_devices_of_unknown_senders(database: Database) {
-    let hub = Hub::start(database).await;
-    let rule = json!({"network_device_id_pattern": "1000.*", "labels": ["new"],
-        "name_template": "Sensor {network_device_id}"});
-    let body = json!({"name": "l", "settings": {"type": "loriot"}, "auto_provisioning": rule});
-    let connection = hub.connect_as(&body).await;
-    let path = format!("network-connections/{}", connection.id);
-    let shown = hub.get(&path).await.ok()["auto_provisioning"].clone();
-    assert_eq!(shown, rule);
-
-    // Several at once: one of them makes the device.
-    let messages = (1..=8).map(|n| frame(n, 1_684_478_800_000 + n, "01"));
-    let posts = messages.map(|message| ingest(&hub, &connection, "", message));
-    for answer in futures_util::future::join_all(posts).await {
-        let receipt = answer.ok();
-        assert_eq!(receipt["status"], "recorded", "{receipt}");
-        assert_eq!(receipt["device_id"], "1000000000000001");
-    }
-    let device = hub.get("devices/1000000000000001").await.ok();
-    assert_eq!(device["name"], "Sensor 1000000000000001");
-    assert_eq!(device["labels"], json!(["new"]));
-    assert_eq!(hub.list("devices").await.len(), 1);
-
-    let mut other = sample_json("loriot.json");
-    other["EUI"] = json!("2000000000000001");
-    let receipt = ingest(&hub, &connection, "", other.to_string().into_bytes())
-        .await
-        .ok();
-    assert_eq!(receipt["status"], "unknown_device");
-
-    // A name that is taken: the message stays one of an unknown device, and the event says why.
-    let mut body = body.clone();
-    body["auto_provisioning"] = json!({"name_template": "Sensor 1000000000000001"});
-    hub.put(&path, &body).await.ok();
-    let receipt = ingest(&hub, &connection, "", other.to_string().into_bytes())
-        .await
-        .ok();
-    assert_eq!(receipt["status"], "unknown_device");
-    let events = hub
-        .list(&format!("{path}/events?kind=unknown_device"))
-        .await;
-    let reason = events[0]["details"]["reason"].to_string();
-    assert!(reason.contains("another device has this name"), "{reason}");
-}
-
-async fn a_rule_makes_one_device_however_its_address_is_written(database: Database) {
-    let hub = Hub::start(database).await;
-    let settings = json!({"type": "http", "mapping": { "device_id_pointer": "/id", "payload_pointer": "/data",
-        "payload_encoding": "hex"}});
-    let body = json!({"name": "mapping", "settings": settings,
-        "auto_provisioning": {"network_device_id_pattern": "AA00.*"}});
-    let connection = hub.connect_as(&body).await;
-    for id in [
-        "aa000000000000ff",
-        "AA000000000000FF",
-        "aa-00-00-00-00-00-00-ff",
-    ] {
-        let message = json!({"id": id, "data": "01"}).to_string().into_bytes();
-        let receipt = ingest(&hub, &connection, "", message).await.ok();
-        assert_eq!(receipt["status"], "recorded", "{id}: {receipt}");
-        assert_eq!(receipt["device_id"], "AA000000000000FF", "{id}");
-    }
-    assert_eq!(hub.list("devices").await.len(), 1);
-}
-
-async fn a_wrong_rule_is_refused(database: Database) {
-    let hub = Hub::start(database).await;
-    for (rule, wanted) in [
-        (
-            json!({"network_device_id_pattern": "("}),
-            "auto_provisioning.network_device_id_pattern: must be a regular expression",
-        ),
-        (
-            json!({"id_template": "{eui}"}),
-            "auto_provisioning.id_template: {eui} is unknown",
-        ),
-        (
-            json!({"driver": "acme/none:1"}),
-            "auto_provisioning.driver: there is no driver acme/none:1",
-        ),
-        (json!({"more": 1}), "auto_provisioning.more"),
-    ] {
-        let body = json!({"name": "l", "settings": {"type": "loriot"}, "auto_provisioning": rule});
-        let error = hub.post("network-connections", &body).await.refused(400);
-        assert!(error.starts_with(wanted), "{error}");
-    }
 }

@@ -13,4 +13,5 @@ mod news;
 pub mod news_order;
 mod refused_messages;
 pub mod sigfox_answers;
+mod unknown_devices;
 mod webhook_forms;

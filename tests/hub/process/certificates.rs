@@ -189,13 +189,16 @@ async fn its_own_certificate_is_renewed_before_it_ends() {
     let key = KeyPair::from_pem(&key).unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let days = |count: u64| now + count * 86_400;
-    let about_to_end = || {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let mut names = names_of(&fs::read_to_string(&cert).unwrap());
+    names.retain(|name| name != "IPv6");
+    names.push("::1".to_owned());
+    let ends_in = |count: u64| {
+        let mut params = CertificateParams::new(names.clone()).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params
             .distinguished_name
             .push(DnType::CommonName, "thingshub");
-        let end = i64::try_from(days(10)).unwrap();
+        let end = i64::try_from(days(count)).unwrap();
         params.not_after = time::OffsetDateTime::from_unix_timestamp(end).unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         fs::write(&cert, &pem).unwrap();
@@ -204,15 +207,19 @@ async fn its_own_certificate_is_renewed_before_it_ends() {
     let (_, first) = shown(&hub).await;
     hub.end(Signal::SIGTERM).await;
 
-    // A hub that starts.
-    about_to_end();
+    // A hub that starts, a day before its certificate's last thirty days and in them.
+    let good = ends_in(31);
+    hub.start_again().await;
+    assert_eq!(fs::read_to_string(&cert).unwrap(), good);
+    hub.end(Signal::SIGTERM).await;
+    ends_in(30);
     hub.start_again().await;
     let (end, second) = shown(&hub).await;
     assert!(end > days(700), "it ends at {end}");
     assert_ne!(first, second);
 
     // A hub that runs, whose certificate has come near its end. Its clients go on with the same key.
-    let old = about_to_end();
+    let old = ends_in(10);
     let third = eventually("it is renewed", async || {
         let (end, der) = shown(&hub).await;
         (end > days(700) && der != second).then_some(der)
@@ -287,6 +294,31 @@ async fn its_own_certificate_has_the_names_in_the_settings() {
     hub.start_again_with(&["--tls-names", "hub.lan"]).await;
     assert_eq!(pem(&hub), own.cert);
     assert!(hub.log().contains("setting tls_names has no effect"));
+}
+
+/// Whatever is in the folder of the hub's own certificate, the hub renews none but its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_others_is_never_renewed() {
+    let mut hub = Hub::start(Database::Sqlite).await;
+    hub.end(Signal::SIGTERM).await;
+    let cert = hub.certificate();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(10);
+    let key = KeyPair::generate().unwrap();
+    let theirs = Pair {
+        cert: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    };
+    theirs.write(cert.parent().unwrap());
+    hub.may_complain = true;
+    hub.start_again().await;
+    eventually("its end is warned of", async || {
+        let log = hub.log();
+        log.contains("put a new one in its place").then_some(())
+    })
+    .await;
+    assert!(answers(&hub, &trusting(&theirs.cert)).await);
+    assert_eq!(fs::read_to_string(&cert).unwrap(), theirs.cert);
 }
 
 /// From 14 days before its end, the log warns of a certificate that the operator has to renew.

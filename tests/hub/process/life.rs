@@ -78,11 +78,13 @@ async fn a_delivery_survives_a_kill(database: Database) {
 
 async fn it_ends_when_told(database: Database) {
     let mut hub = Hub::start(database).await;
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for (turn, signal) in [(1, Signal::SIGTERM), (2, Signal::SIGINT)] {
         hub.post("devices", &json!({})).await.created();
         let status = hub.end(signal).await;
         assert!(status.success(), "{signal}: {status}");
-        assert!(hub.log().contains("stopped"), "{}", hub.log());
+        let log = hub.log();
+        let stops = log.lines().filter(|line| line.ends_with(" stopped"));
+        assert_eq!(stops.count(), turn, "{log}");
         hub.start_again().await;
     }
     assert_eq!(hub.list("devices").await.len(), 2);

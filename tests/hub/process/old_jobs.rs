@@ -114,8 +114,11 @@ async fn old_jobs_go_and_young_ones_stay(database: Database) {
 
     look_again(&mut hub, &flags).await;
 
+    let young = time(20);
     for jobs in ["data_table_fills", "export_runs"] {
         assert_eq!(count(&hub, jobs).await, 1, "{jobs}");
+        let left = format!("{jobs} WHERE finished_at > {young}");
+        assert_eq!(count(&hub, &left).await, 1, "{jobs}");
     }
     let [old, young] = &imports;
     hub.get(&format!("devices/import/{old}")).await.refused(404);
@@ -141,7 +144,7 @@ async fn old_jobs_go_and_young_ones_stay(database: Database) {
     let path = format!("integrations/{integration}/replays");
     hub.get(&format!("{path}/{old}")).await.refused(404);
     hub.get(&format!("{path}/{young}")).await.ok();
-    for kind in ["imports", "replays", "fills"] {
-        assert_eq!(deleted(&hub, kind).await, 1, "{kind}");
+    for kind in ["imports", "row_imports", "replays", "fills", "export_runs"] {
+        assert_eq!(deleted(&hub, kind).await, 1.0, "{kind}");
     }
 }

@@ -7,12 +7,13 @@ use migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database as Driver, DatabaseConnection};
 use serde_json::json;
 
-use super::retention::{look_again, metric};
+use super::retention::look_again;
 use crate::support::{
     database::{
         Database, Held, execute, on_empty_postgres, on_postgres, query_text, query_texts,
         surroundings, until_waiting,
     },
+    metrics::metric,
     rows::{ago, count, id, time},
     server::{Hub, PASSWORD},
 };
@@ -212,9 +213,9 @@ async fn partitions_are_made_ahead_and_dropped_when_all_is_old() {
         let old = ["uplinks_130", "uplinks_118", "uplinks_106"];
         assert_eq!(left(&hub, &old).await, 0);
         assert_eq!(left(&hub, &["uplinks_94", "uplinks_82"]).await, 2);
-        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 3);
+        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 3.0);
         let deleted = "thingshub_housekeeping_deleted_total{kind=\"uplinks\"}";
-        assert_eq!(metric(&hub, &hub.token, deleted).await, 0);
+        assert_eq!(metric(&hub, &hub.token, deleted).await, 0.0);
 
         // No partition had the current time: the first one begins after some minutes.
         hub.uplink(&connection, EUI).await;
@@ -254,7 +255,7 @@ async fn a_tenant_that_keeps_longer_keeps_the_partition() {
         assert_eq!(count(&hub, "uplinks WHERE tenant_id = 1").await, 1);
         let of_long = format!("uplinks WHERE tenant_id = {long}");
         assert_eq!(count(&hub, &of_long).await, 3);
-        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 0);
+        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 0.0);
     })
     .await;
 }
@@ -271,7 +272,7 @@ async fn a_long_transaction_delays_the_drop_and_nothing_else() {
         look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
         hub.uplink(&connection, EUI).await;
         assert_eq!(left(&hub, &["uplinks_130"]).await, 1);
-        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 0);
+        assert_eq!(metric(&hub, &hub.token, DROPPED).await, 0.0);
         backup.end().await;
         look_again(&mut hub, &["--uplink-keep-days", "90"]).await;
         assert_eq!(left(&hub, &["uplinks_130"]).await, 0);

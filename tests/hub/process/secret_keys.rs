@@ -14,6 +14,8 @@ use crate::{
     eventually, sample,
     support::{
         database::{Database, on_both_databases},
+        exports,
+        s3_server::{BUCKET, KEY_ID, REGION, S3Server, SECRET},
         server::{Answer, Connection, Hub, WithJson},
         sink::Sink,
     },
@@ -46,6 +48,15 @@ async fn integrate(hub: &Hub, name: &str) -> Sink {
         "target": {"type": "http", "url": sink.url, "authorization": "Bearer s3cr3t"}});
     hub.post("integrations", &integration).await.created();
     sink
+}
+
+/// Makes a scheduled export to storage that demands a secret; returns the path of its test.
+async fn export_to(hub: &Hub, storage: &S3Server) -> String {
+    let table = exports::table(hub, "t", Value::Null).await;
+    let target = json!({"type": "s3", "endpoint": storage.url, "region": REGION, "bucket": BUCKET,
+        "access_key_id": KEY_ID, "secret_access_key": SECRET, "path_style": true});
+    let export = exports::export(hub, &table, &target, json!({})).await;
+    format!("{export}/test")
 }
 
 /// Checks that another uplink reaches the receiver, with the secret.
@@ -86,20 +97,23 @@ async fn a_hub_goes_on_while_its_key_is_changed(database: Database) {
     let receiver = provision(&hub).await;
     delivers(&hub, &receiver).await;
     let answer = repeatable(&hub).await;
+    let storage = S3Server::start().await;
+    let test_of_export = export_to(&hub, &storage).await;
     let before = keys(&hub, &[]).await;
     assert_eq!(before.len(), 1);
-    assert_eq!(before[0].1, "(current): 2 values");
+    assert_eq!(before[0].1, "(current): 3 values");
 
     let said = hub.command(&["secrets", "rotate"]).await.unwrap();
     for told in [
         "created the key",
         "1 values again: integrations",
+        "1 values again: scheduled exports",
         "1 values again: remembered",
     ] {
         assert!(said.contains(told), "{told}: {said}");
     }
     let after = keys(&hub, &[]).await;
-    assert_eq!(after[0].1, "(current): 2 values");
+    assert_eq!(after[0].1, "(current): 3 values");
     assert_ne!(after[0].0, before[0].0);
     assert_eq!(
         after[1],
@@ -119,12 +133,14 @@ async fn a_hub_goes_on_while_its_key_is_changed(database: Database) {
     );
     assert_eq!(
         keys(&hub, &[]).await,
-        [(after[0].0.clone(), "(current): 3 values".into())]
+        [(after[0].0.clone(), "(current): 4 values".into())]
     );
     delivers(&hub, &again).await;
     hub.end(Signal::SIGTERM).await;
     hub.start_again().await;
     delivers(&hub, &receiver).await;
+    let tested = hub.post(&test_of_export, &json!({})).await.ok();
+    assert_eq!(tested["error"], Value::Null, "{tested}");
     assert_eq!(repeatable(&hub).await, answer);
 
     // Once more with the same key: there is nothing to do, and nothing is done.

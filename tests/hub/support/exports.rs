@@ -1,6 +1,7 @@
 //! Scheduled exports of data tables, and the rows that they send.
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     eventually,
@@ -10,6 +11,14 @@ use crate::{
         server::Hub,
     },
 };
+
+/// A hub with a folder for exports.
+pub async fn hub_with_folder(database: Database, more: &[&str]) -> (Hub, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut flags = vec!["--export-folder", folder.path().to_str().unwrap()];
+    flags.extend(more);
+    (Hub::start_with(database, &flags).await, folder)
+}
 
 /// Makes a data table of the devices with the label `kept`; returns its path.
 pub async fn table(hub: &Hub, name: &str, columns: Value) -> String {
@@ -99,6 +108,13 @@ pub async fn make_due(hub: &Hub) {
         time(2)
     ))
     .await;
+}
+
+/// Makes the first runs of all exports due, as if their hub had ended before it knew of a file of theirs.
+pub async fn send_again(hub: &Hub) {
+    let begun = "state = 'running', finished_at = NULL, due_at = created_at, byte_count = NULL";
+    hub.sql(&format!("UPDATE export_runs SET {begun} WHERE number = 1"))
+        .await;
 }
 
 /// Numbers in the column `n` of a CSV file, in its order.

@@ -18,6 +18,7 @@ pub mod hostile_sftp;
 pub mod http_server;
 pub mod kafka;
 pub mod messages;
+pub mod metrics;
 pub mod network_server;
 pub mod ports;
 pub mod raw;

@@ -89,9 +89,19 @@ impl SftpServer {
         }
     }
 
+    /// Makes a folder in its own.
+    pub fn make_folder(&self, name: &str) {
+        fs::create_dir(self.folder.path().join(name)).unwrap();
+    }
+
     /// Names and contents of its files.
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let entries = fs::read_dir(self.folder.path()).unwrap();
+        self.files_in("")
+    }
+
+    /// Names and contents of the files in a folder.
+    pub fn files_in(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let entries = fs::read_dir(self.folder.path().join(folder)).unwrap();
         let mut files: Vec<(String, Vec<u8>)> = entries
             .map(|entry| entry.unwrap())
             .map(|entry| {
