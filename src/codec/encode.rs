@@ -217,6 +217,11 @@ mod tests {
             ("Encoder", json!([1, 255]), encoded(&[1, 255], None, None)),
             ("encode", json!("01fF"), encoded(&[1, 255], None, None)),
             (
+                "encode",
+                json!({"bytes": [1], "fPort": 223}),
+                encoded(&[1], Some(223), None),
+            ),
+            (
                 "encodeDownlink",
                 json!({"bytes": [1], "fPort": 85, "warnings": ["w"], "errors": []}),
                 encoded(&[1], Some(85), None),
@@ -256,6 +261,11 @@ mod tests {
                 "encode",
                 json!({"bytes": [1], "confirmed": 1}),
                 "confirmed: must be",
+            ),
+            (
+                "encode",
+                json!({"bytes": [1], "fPort": 224}),
+                "fPort: must be a whole number from 1 to 223",
             ),
             ("encodeDownlink", json!({"errors": ["no led"]}), "no led"),
         ] {

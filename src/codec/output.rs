@@ -336,6 +336,8 @@ mod tests {
             let error = read_json(wrong).unwrap_err();
             assert!(error.starts_with(reported), "{error}");
         }
+        let most = vec![json!({"values": {}}); UPDATES_MAX];
+        assert!(read_json(json!({"updates": most})).is_ok());
     }
 
     proptest! {

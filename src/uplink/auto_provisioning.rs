@@ -201,6 +201,9 @@ mod tests {
         assert_eq!(plain.name, "24E124538C194528");
         assert_eq!(plain.labels, ["site=berlin"]);
         assert_eq!(plain.connections[0].network_connection_id, 3);
+        assert_eq!(plain.driver, None);
+        let driven = device(json!({"driver": "acme/level:1"})).unwrap();
+        assert_eq!(driven.driver.as_deref(), Some("acme/level:1"));
         let named = device(json!({"name_template": "{network_name} ({application})",
                                   "id_template": "{application}-{network_name}"}));
         let named = named.unwrap();
@@ -208,6 +211,11 @@ mod tests {
         assert_eq!(named.id, "app1-Raum-7-S-d");
         let odd = device(json!({"id_template": "ü"})).unwrap();
         assert_eq!(odd.id, "24E124538C194528");
+        // Cut at the bounds of an id and of a name, and not behind a dash.
+        let (id, name) = (format!("{}-y", "x".repeat(62)), "n".repeat(200));
+        let long = device(json!({"id_template": id, "name_template": name})).unwrap();
+        assert_eq!(long.id, "x".repeat(62));
+        assert_eq!(long.name, "n".repeat(120));
     }
 
     #[test]

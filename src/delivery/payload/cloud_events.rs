@@ -97,6 +97,8 @@ mod tests {
             assert_eq!(wrong, Vec::<String>::new());
             assert_eq!(event["data"], json!({"data": {"temperature": 21.5}}));
             assert_eq!(event["id"], delivery.subject_id.to_string());
+            let device = format!("{origin}/api/v3/devices/{}", delivery.device_id);
+            assert_eq!(event["source"], device);
         }
         // The schema can reject a document.
         assert!(!schema.is_valid(&json!({"specversion": "1.0", "id": "", "source": "/"})));

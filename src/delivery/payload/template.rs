@@ -186,6 +186,11 @@ mod tests {
             json,
             json!({"t": 21.5, "n": "a\"b", "x": null, "d": "am102-meeting-2", "m": 7})
         );
+        for kind in ["application/json; charset=utf-8", "application/senml+json"] {
+            let made = made("[{{ data.name }}]", kind, body).unwrap();
+            let made: Value = serde_json::from_str(&made).unwrap();
+            assert_eq!(made, json!(["a\"b"]), "{kind}");
+        }
         let line = made("{{ data.name }},{{ data.t | round }}", "text/plain", body);
         assert_eq!(line.unwrap(), "a\"b,22.0");
         let each = "{% for name, value in data | items %}{{ name }}={{ value }};{% endfor %}";

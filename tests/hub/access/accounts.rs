@@ -97,7 +97,11 @@ async fn a_locked_user_is_out_at_once(database: Database) {
     let error = hub.post("auth/token", &login).await.refused(400);
     assert_eq!(error, "invalid credentials");
 
+    // The session has ended, and does not come back.
     hub.put(&path, &json!({"role": "viewer"})).await.ok();
+    as_user(&hub, &token, Method::GET, "devices", None)
+        .await
+        .refused(401);
     let token = hub.log_in("eve", PASSWORD).await;
     let device = json!({});
     as_user(&hub, &token, Method::POST, "devices", Some(&device))
@@ -108,6 +112,18 @@ async fn a_locked_user_is_out_at_once(database: Database) {
     as_user(&hub, &token, Method::POST, "devices", Some(&device))
         .await
         .created();
+    let changes = hub.list("audit-log?action=update_user").await;
+    let roles = changes
+        .iter()
+        .map(|entry| [&entry["before"]["role"], &entry["after"]["role"]]);
+    assert_eq!(
+        json!(roles.collect::<Vec<_>>()),
+        json!([
+            ["viewer", "editor"],
+            ["editor", "viewer"],
+            ["editor", "editor"]
+        ])
+    );
     hub.delete(&path).await.ok();
     as_user(&hub, &token, Method::GET, "devices", None)
         .await

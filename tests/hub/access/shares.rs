@@ -16,6 +16,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases},
+        metrics::metric,
         server::{Hub, PASSWORD},
     },
 };
@@ -66,6 +67,8 @@ async fn live_streams_are_shared_out(database: Database) {
     let other = hub.log_in("other", PASSWORD).await;
     open.push(listen(&hub, &other).await);
     is_refused(&hub, &other, "live_streams_max").await;
+    let streams = "thingshub_live_streams{kind=\"events\"}";
+    assert_eq!(metric(&hub, &hub.token, streams).await, 5.0);
     drop(open);
     eventually("the places are free again", async || {
         let request = hub.request(Method::GET, "events?for_s=0");

@@ -17,7 +17,14 @@ async fn a_tenant_s_first_administrator_is_as_told(database: Database) {
     let administrator = json!({"username": "ada", "password": PASSWORD, "full_name": "Ada Other",
         "email": "ada@example.com", "country": "UK"});
     let body = json!({"name": "other", "administrator": administrator});
-    hub.post("tenants", &body).await.created();
+    let tenant = hub.post("tenants", &body).await.created()["id"].clone();
+    let renamed = json!({"name": "renamed"});
+    hub.put(&format!("tenants/{tenant}"), &renamed).await.ok();
+    let entry = hub.list("audit-log?action=update_tenant").await.remove(0);
+    assert_eq!(
+        (&entry["before"]["name"], &entry["after"]["name"]),
+        (&json!("other"), &json!("renamed"))
+    );
     hub.token = hub.log_in("ada", PASSWORD).await;
     let own = hub.get("users/me").await.ok();
     for member in ["username", "full_name", "email", "country"] {

@@ -184,12 +184,15 @@ async fn what_does_not_exist_is_a_404_everywhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_told_to_use_https() {
     let hub = Hub::start(Database::Sqlite).await;
-    for path in ["/api/v3/devices", "/livez", "/no-such"] {
-        let mut stream = TcpStream::connect(&hub.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+    // Only a proxy that is trusted may say that it has taken the request over TLS.
+    let proxied = "X-Forwarded-Proto: https\r\n";
+    for (path, headers) in [
+        ("/api/v3/devices", ""),
+        ("/livez", ""),
+        ("/no-such", ""),
+        ("/livez", proxied),
+    ] {
+        let answer = ask_in_plain(&hub, path, headers).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
         assert!(head.to_lowercase().contains("x-request-id: "), "{head}");
@@ -197,6 +200,24 @@ async fn plain_http_is_told_to_use_https() {
         assert_eq!(body["code"], 400);
         assert!(body["error"].as_str().unwrap().contains("https"), "{body}");
     }
+    let trusts = ["--trusted-proxies", "127.0.0.1"];
+    let hub = Hub::start_with(Database::Sqlite, &trusts).await;
+    for (protocol, status) in [("https", 200), ("http", 400), ("", 400)] {
+        let header = format!("X-Forwarded-Proto: {protocol}\r\n");
+        let answer = ask_in_plain(&hub, "/livez", &header).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{protocol}: {answer}");
+    }
+}
+
+/// What the hub answers to a request without TLS that has these headers.
+async fn ask_in_plain(hub: &Hub, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(&hub.address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: hub\r\n{headers}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 async fn logging_in_and_out(database: Database) {

@@ -54,9 +54,11 @@ async fn a_small_file_is_one_object(database: Database) {
     run(&hub, &export, "empty").await;
     // Another object of the same name is never replaced.
     let (key, other) = (key.clone(), b"of somebody else".to_vec());
-    let mut stored = server.storage.objects.lock().unwrap();
-    stored.insert(key.clone(), other.clone());
-    drop(stored);
+    let replace = |content: &[u8]| {
+        let mut stored = server.storage.objects.lock().unwrap();
+        stored.insert(key.clone(), content.to_vec());
+    };
+    replace(&other);
     send_again(&hub).await;
     let waiting = reached(&hub, &export, 1, "waiting").await;
     let error = waiting["error"].as_str().unwrap();

@@ -115,7 +115,7 @@ async fn a_new_table_gets_the_rows_of_stored_uplinks(database: Database) {
     assert_eq!(fill["rows"], 0, "of a time for which it keeps none");
 
     let listed = hub.list(&format!("data-tables/{short}/fills")).await;
-    assert_eq!(listed, [fill.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&fill));
     let of = |table: i64| format!("data-tables/{table}/fills/{}", fill["id"]);
     assert_eq!(hub.get(&of(short)).await.ok(), fill);
     hub.get(&of(others)).await.refused(404);

@@ -110,6 +110,15 @@ async fn csv_and_ndjson_make_devices(database: Database) {
     assert_eq!(audit[0]["api_key_id"], Value::Null);
     assert_eq!(audit[0]["address"], "127.0.0.1");
     assert_eq!(audit[0]["after"]["labels"], json!(["x"]));
+    let key = hub.api_key("program", &["write"]).await;
+    let begun = send(&hub, &key, "", CSV, "id\nk1\n").await.created();
+    done(&hub, &begun).await;
+    let audit = hub.list("audit-log?resource=devices&resource_id=k1").await;
+    let program = hub.list("api-keys").await[0]["id"].clone();
+    assert_eq!(
+        (&audit[0]["api_key_id"], &audit[0]["user_id"]),
+        (&program, &Value::Null)
+    );
 }
 
 async fn bad_rows_fail_alone(database: Database) {
@@ -413,8 +422,16 @@ async fn devices_go_in_bulk(database: Database) {
     );
     hub.get("devices/d0").await.ok();
     change["dry_run"] = json!(false);
-    assert_eq!(hub.post("devices/bulk", &change).await.ok()["changed"], 300);
+    assert_eq!(found["sample"][1], "d2");
+    let made = hub.post("devices/bulk", &change).await.ok();
+    for member in ["matched", "changed", "sample"] {
+        assert_eq!(made[member], found[member], "{member}");
+    }
     hub.get("devices/d0").await.refused(404);
+    let audit = hub.list("audit-log?resource=devices&resource_id=d0").await;
+    assert_eq!(audit[0]["action"], "create_device_bulk_change");
+    assert_eq!(audit[0]["before"]["labels"], json!(["even"]));
+    assert_eq!(audit[0]["after"], Value::Null);
     hub.get("devices/d1").await.ok();
     let left = hub.get("devices?limit=1000").await.ok();
     assert_eq!(left["collection"].as_array().unwrap().len(), 300);

@@ -127,6 +127,15 @@ async fn what_may_not_be_desired_is_refused(database: Database) {
 
 async fn a_newer_desired_state_takes_the_place_of_one_that_waits(database: Database) {
     let hub = hub(database, ENCODES, Some(schema())).await;
+    // Those of other devices are not replaced, whichever was made first.
+    let connection = hub.connect("others").await;
+    hub.sends_downlinks(&connection, &to_nowhere()).await;
+    hub.switch(&connection, "others", false).await;
+    let other = json!({"driver": "a/b:1"});
+    hub.device("e", &connection, "AA000000000000EE", other)
+        .await;
+    let theirs = json!({"desired": {"interval": 7}});
+    hub.put("devices/e/state", &theirs).await.ok();
     // Downlinks that a client has queued are not replaced.
     hub.post("devices/d/downlinks", &json!({"payload_hex": "00"}))
         .await
@@ -151,6 +160,14 @@ async fn a_newer_desired_state_takes_the_place_of_one_that_waits(database: Datab
     let waiting = hub.list("devices/d/downlinks?state=queued").await;
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0]["origin"], "api");
+    let theirs = hub.get("devices/e/state").await.ok();
+    assert_eq!(theirs["desired"], json!({"interval": 7}));
+    assert_eq!(theirs["transfer"]["state"], "queued");
+    assert_eq!(hub.list("devices/e/downlinks").await[0]["state"], "queued");
+    // The last one that could not be sent is told, and no older downlink.
+    hub.put("devices/d", &json!({"driver": null})).await.ok();
+    let state = desire(&hub, json!({"interval": 1})).await;
+    assert_eq!(state["transfer"]["state"], "not_sent");
 }
 
 async fn without_an_encoder_the_state_is_kept_and_said_so(database: Database) {

@@ -182,6 +182,10 @@ async fn every_contract_of_a_driver_encodes(database: Database) {
             (&json!(payload), &json!(port), &json!(confirmed)),
             "{name}"
         );
+        // What the client says counts before what the driver does.
+        body["confirmed"] = json!(!confirmed);
+        let queued = hub.post("devices/d/downlinks", &body).await.created();
+        assert_eq!(queued["confirmed"], !confirmed, "{name}");
     }
 }
 
@@ -272,12 +276,16 @@ async fn what_cannot_be_queued_is_refused(database: Database) {
 
 async fn a_full_queue_is_refused_with_its_bound(database: Database) {
     let flags = ["--downlink-queue-max", "2"];
-    let (hub, _) = hub(database, &flags, "function decode() { return {} }").await;
+    let (hub, connection) = hub(database, &flags, "function decode() { return {} }").await;
     let raw = json!({"payload_hex": "00"});
     let first = hub.post("devices/d/downlinks", &raw).await.created();
     hub.post("devices/d/downlinks", &raw).await.created();
     let error = hub.post("devices/d/downlinks", &raw).await.refused(400);
     assert!(error.contains("downlink_queue_max"), "{error}");
+    // Each device has a queue of its own.
+    hub.device("e", &connection, "AA00000000000002", json!({}))
+        .await;
+    hub.post("devices/e/downlinks", &raw).await.created();
     let path = format!("devices/d/downlinks/{}", first["id"].as_str().unwrap());
     hub.delete(&path).await.ok();
     hub.post("devices/d/downlinks", &raw).await.created();

@@ -315,9 +315,17 @@ async fn what_is_kept_is_shown_and_emptied(database: Database) {
     }
     let two = json!({"driver": "a/counter", "state": {"count": 2}});
     assert_eq!(kept().await, two);
+    let other = json!({"driver": "a/counter:1"});
+    hub.device("e", &connection, "AA000000000000EE", other)
+        .await;
+    hub.uplink(&connection, "AA000000000000EE").await;
+    let of_other = async || hub.get("devices/e").await.ok()["state"]["reported"].clone();
+    let theirs = of_other().await;
+    assert_eq!(theirs["count"], 1);
     assert_eq!(hub.delete("devices/d/driver-state").await.ok(), two);
     assert_eq!(kept().await, json!({"driver": "a/counter", "state": {}}));
     assert_eq!(hub.reported().await, json!({"byte": 7}));
+    assert_eq!(of_other().await, theirs);
     let entry = hub.list("audit-log").await.remove(0);
     assert_eq!(
         (&entry["action"], &entry["before"]),

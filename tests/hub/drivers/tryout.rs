@@ -142,6 +142,11 @@ async fn what_a_trial_shows_is_what_an_uplink_brings(database: Database) {
     let peak = tried["memory_peak_bytes"].as_u64().unwrap();
     assert!((50_000..10_000_000).contains(&peak), "{tried}");
 
+    let named = json!({"driver": "a/plain", "function": "decodeUplink", "payload_hex": "01",
+        "time": "2026-01-31T12:00:00Z"});
+    let named = hub.try_driver(named).await;
+    assert_eq!(named["result"]["data"]["at"], "2026-01-31T12:00:00.000Z");
+
     // Data that break the schema are shown all the same.
     let held = json!({"driver": "a/held", "payload_hex": "07"});
     let held = hub.try_driver(held).await;
@@ -206,6 +211,10 @@ async fn any_function_can_be_called_by_its_name(database: Database) {
     assert_eq!(call("Decoder").await["result"], json!([2, 9]));
     let own = json!({"bytes": [10, 255], "fPort": 9});
     assert_eq!(call("own").await["result"], own);
+    let with_state = json!({"script": script, "function": "own", "payload_hex": "01", "f_port": 9,
+        "state": {"n": 1}});
+    let own = json!({"bytes": [1], "fPort": 9, "state": {"n": 1}});
+    assert_eq!(hub.try_driver(with_state).await["result"], own);
     let missing = call("nothing").await;
     assert_eq!(missing["error"]["kind"], "no_function");
     let message = missing["error"]["message"].as_str().unwrap();

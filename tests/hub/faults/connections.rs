@@ -17,6 +17,7 @@ use crate::{
     support::{
         database::Database,
         frames::{self, Frames},
+        metrics::metric,
         raw,
         server::{Answer, Hub},
     },
@@ -225,6 +226,8 @@ async fn an_address_has_its_share_of_connections() {
     assert!(raw::open(&hub, &["http/1.1"]).await.is_err());
     assert_eq!(ask_from(&hub, "127.0.0.1").await, "");
     assert!(hub.log().contains("setting address_connections_max"));
+    let refused = "thingshub_http_connections_total{outcome=\"refused\"}";
+    assert_eq!(metric(&hub, &hub.token, refused).await, 2.0);
     // Other addresses and open connections are not affected.
     let answer = ask_from(&hub, "127.0.0.2").await;
     assert!(answer.contains("use https://"), "{answer}");

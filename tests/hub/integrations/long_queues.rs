@@ -5,10 +5,11 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    eventually_within,
+    eventually, eventually_within,
     integrations::rules::{EUIS, deliveries, integration},
     support::{
         database::{Database, on_both_databases},
+        metrics::metric,
         server::{Connection, Hub},
         sink::{Cue, Sink},
     },
@@ -87,6 +88,11 @@ async fn a_paused_integration_keeps_the_newest(database: Database) {
     assert_eq!(health["health"]["failed_attempts"], 0, "{health}");
     assert_eq!(health["health"]["state"], "paused", "{health}");
     oldest_are_dead(&hub, &path).await;
+    let counted = "thingshub_dead_letters_total{reason=\"given_up\"}";
+    eventually("they are counted", async || {
+        (metric(&hub, &hub.token, counted).await == 7.0).then_some(())
+    })
+    .await;
 
     hub.post(&format!("{path}/resume"), &json!({})).await.ok();
     deliveries(&hub, &path, "delivered", KEPT as usize).await;

@@ -8,6 +8,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, on_both_databases, on_postgres},
+        metrics::metric,
         server::{Connection, Hub},
         sink::{Cue, Sink},
     },
@@ -157,6 +158,11 @@ async fn what_fails_for_too_long_is_paused(database: Database) {
     );
     let noted = hub.list("audit-log?action=pause_integration").await;
     assert_eq!(noted.len(), 1, "{noted:?}");
+    let pauses = "thingshub_integrations_paused_total";
+    eventually("the pause is counted", async || {
+        (metric(&hub, &hub.token, pauses).await == 1.0).then_some(())
+    })
+    .await;
     assert_eq!(hub.list("integrations?health=paused").await.len(), 1);
     assert!(hub.list("integrations?health=failing").await.is_empty());
     // A second pause by a person keeps the reason and the time of the automatic one.

@@ -51,13 +51,15 @@ async fn messages_go_out_as_a_template_makes_them(database: Database) {
     let (hub, connection) = Hub::with_device(database, &TO_HERE).await;
     let sink = Sink::willing().await.of_templates();
     let template = "{\"device\": {{ uplink_metadata.id }}, \"raw\": {{ raw_payload }},\n\
-        \"t\": {{ data.temperature | default(none) }}, \"delivery\": {{ delivery.id }}}";
+        \"t\": {{ data.temperature | default(none) }}, \"delivery\": {{ delivery.id }},\n\
+        \"event\": {{ delivery.event_id }}, \"kind\": {{ delivery.event_type }},\n\
+        \"queued\": {{ delivery.queued_at }}}";
     let payload = json!({"type": "template", "template": template,
         "content_type": "application/json"});
     let body = integration(&sink.url, payload.clone());
     let made = hub.post("integrations", &body).await.created();
     assert_eq!(made["payload"], payload);
-    hub.uplink(&connection, EUI).await;
+    let uplink = hub.uplink(&connection, EUI).await;
     let received = sink.gets(1).await.swap_remove(0);
     assert_eq!(received.header("content-type"), "application/json");
     let body = &received.body;
@@ -65,6 +67,15 @@ async fn messages_go_out_as_a_template_makes_them(database: Database) {
     assert!(body["raw"].is_string(), "{body}");
     assert_eq!(body["t"], Value::Null);
     assert_eq!(body["delivery"], received.header("webhook-id"));
+    assert_eq!(
+        (&body["event"], &body["kind"]),
+        (&json!(uplink), &json!("data"))
+    );
+    let deliveries = format!("integrations/{}/deliveries", made["id"]);
+    let delivery = hub.list(&deliveries).await.remove(0);
+    let time =
+        |text: &Value| -> chrono::DateTime<chrono::Utc> { text.as_str().unwrap().parse().unwrap() };
+    assert_eq!(time(&body["queued"]), time(&delivery["created_at"]));
 }
 
 async fn what_a_template_fails_for_is_dead_and_says_why(database: Database) {

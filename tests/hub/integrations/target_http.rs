@@ -67,6 +67,17 @@ async fn a_request_is_as_it_was_asked_for(database: Database) {
         .map(|value| value.to_str().unwrap())
         .collect();
     assert_eq!(values, ["a b", "c"]);
+    let own = concat!("thingshub/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(received.header("user-agent"), own);
+    let named = json!({"headers": [{"name": "User-Agent", "value": "erp 1"}]});
+    hub.put(
+        &format!("integrations/{}", made["id"]),
+        &integration(&sink, named),
+    )
+    .await
+    .ok();
+    let received = one(&hub, &connection, &sink).await;
+    assert_eq!(received.header("user-agent"), "erp 1");
 }
 
 async fn each_way_to_show_who_one_is(database: Database) {
@@ -255,6 +266,10 @@ async fn what_a_receiver_repeats_is_kept_without_the_secrets(database: Database)
     let sink = Sink::start(&[], Cue::Json(400, echo)).await;
     let bearer = json!({"auth": {"type": "bearer", "token": "s3cr3t/tok+en"}});
     let basic = json!({"auth": {"type": "basic", "username": "me", "password": "pass word"}});
+    let grant = Cue::Json(200, r#"{"access_token": "s3cr3t/tok+en"}"#);
+    let giver = Sink::start(&[], grant).await;
+    let oauth2 = json!({"auth": {"type": "oauth2_client_credentials", "token_url": giver.url,
+        "client_id": "hub", "client_secret": "other words"}});
     let of_bearer = [
         "s3cr3t", "s3cr3", "733363", "c2VjcmV0", "NyM3Q", "tok", "plus;en",
     ];
@@ -262,6 +277,7 @@ async fn what_a_receiver_repeats_is_kept_without_the_secrets(database: Database)
     for (name, auth, secrets) in [
         ("bearer", bearer, &of_bearer[..]),
         ("basic", basic, &of_basic),
+        ("oauth2", oauth2, &of_bearer),
     ] {
         let mut body = integration(&sink, auth);
         body["name"] = name.into();

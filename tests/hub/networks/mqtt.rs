@@ -9,6 +9,7 @@ use crate::{
     support::{
         broker::{Broker, Door, is_subscribed},
         database::{Database, on_both_databases, on_postgres},
+        fake_broker::{FakeBroker, Mood},
         server::{Connection, Hub},
     },
 };
@@ -175,6 +176,15 @@ async fn what_a_broker_refuses_is_told(database: Database) {
         .await
         .ok();
     is_subscribed(&hub, &subscribing).await;
+    let refusing = FakeBroker::start(Mood::Refusal).await;
+    let refused = connection(&json!({"url": refusing.url}), &["secret/#"]);
+    hub.put(&path, &refused).await.ok();
+    eventually("the refused topic is told", async || {
+        let view = hub.get(&path).await.ok();
+        let error = view["health"]["subscription"]["error"].as_str()?.to_owned();
+        (error == "the broker refuses the topic secret/#").then_some(())
+    })
+    .await;
 
     if matches!(database, Database::Sqlite) {
         let mut hub = self::hub(database).await;
@@ -208,7 +218,8 @@ async fn messages_are_recorded_and_poison_blocks_nothing(database: Database) {
     // A message without a payload is of another kind.
     assert_eq!(view["health"]["malformed"], 1, "{view}");
     assert_eq!(view["health"]["other_messages"], 1, "{view}");
-    assert!(view["health"]["last_error"].is_string(), "{view}");
+    let error = view["health"]["last_error"].as_str().unwrap();
+    assert!(error.starts_with("body: "), "{error}");
     assert_eq!(view["settings"]["broker"].get("password"), None, "{view}");
 }
 

@@ -27,6 +27,7 @@ on_both_databases!(
     imports_and_their_rows_are_counted,
     logins_and_requests_are_counted,
     the_space_on_the_disk_is_that_of_the_file_system,
+    limits_are_those_of_the_settings,
     only_operators_get_metrics,
     the_listener_serves_metrics_alone,
     what_is_written_about_metrics_is_true,
@@ -45,6 +46,27 @@ async fn the_space_on_the_disk_is_that_of_the_file_system(database: Database) {
     // Other tests write to it.
     let expected = (disk.blocks_available() * disk.fragment_size()) as f64;
     assert!((free - expected).abs() < size / 4.0, "{free} {expected}");
+}
+
+async fn limits_are_those_of_the_settings(database: Database) {
+    let limits = [
+        ("connections_max", 201),
+        ("uplink_queue_max", 202),
+        ("driver_queue_max", 2003),
+        ("driver_workers", 1),
+        ("live_streams_max", 205),
+    ];
+    let flags = limits.map(|(setting, value)| {
+        let flag = format!("--{}", setting.replace('_', "-"));
+        [flag, value.to_string()]
+    });
+    let flags: Vec<&str> = flags.as_flattened().iter().map(String::as_str).collect();
+    let hub = Hub::start_with(database, &flags).await;
+    let metrics = Metrics::of(&hub).await;
+    for (setting, value) in limits {
+        let series = format!("thingshub_limit{{setting=\"{setting}\"}}");
+        assert_eq!(metrics.get(&series), f64::from(value), "{setting}");
+    }
 }
 
 /// The text of all metrics, by series.
@@ -92,7 +114,7 @@ fn attempt(outcome: &str) -> String {
 }
 
 async fn messages_are_counted_by_their_outcome(database: Database) {
-    let hub = Hub::start(database).await;
+    let mut hub = Hub::start(database).await;
     let mut connection = hub.connect("tts").await;
     let script = "function decode(p, port) { if (port === 85) { return { n: p[0] } } throw 'no' }";
     hub.push("a/b", "1", script).await;
@@ -115,6 +137,14 @@ async fn messages_are_counted_by_their_outcome(database: Database) {
         .await
         .ok();
     hub.ingest(&connection, "no JSON").await.refused(400);
+    hub.may_complain = true;
+    hub.refuse("INSERT ON uplinks", "true").await;
+    let failed = hub.ingest(&connection, things_stack(EUI)).await;
+    assert!(failed.status >= 500, "{}", failed.text);
+    hub.refuse_no_longer("uplinks").await;
+    hub.switch(&connection, "tts", false).await;
+    let disabled = hub.ingest(&connection, things_stack(EUI)).await.ok();
+    assert_eq!(disabled["status"], "disabled");
     connection.key = "not-the-key".to_owned();
     hub.ingest(&connection, body).await.refused(401);
 
@@ -123,9 +153,11 @@ async fn messages_are_counted_by_their_outcome(database: Database) {
     assert_eq!(after.get(&message("duplicate")), 1.0);
     assert_eq!(after.get(&message("unknown_device")), 1.0);
     assert_eq!(after.get(&message("refused")), 1.0);
+    assert_eq!(after.get(&message("failed")), 1.0);
+    assert_eq!(after.get(&message("disabled")), 1.0);
     let unauthorized = r#"thingshub_messages_total{network="unknown",outcome="unauthorized"}"#;
     assert_eq!(after.get(unauthorized), 1.0);
-    assert_eq!(after.get(&decode("decoded")), 1.0);
+    assert!(after.get(&decode("decoded")) >= 1.0);
     assert_eq!(after.get(&decode("failed")), 1.0);
     let calls = |outcome: &str| format!("thingshub_driver_calls_total{{outcome=\"{outcome}\"}}");
     assert_eq!(after.get(&calls("exception")), 1.0);

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use super::old_jobs::ended_import;
 use crate::{
     eventually_within,
     support::{
@@ -216,10 +217,22 @@ async fn nothing_is_deleted_without_limits(database: Database) {
          VALUES (1, {id}, 'join', {at}, '', '{{}}')"
     ))
     .await;
-    let flags = ["--uplink-keep-days", "0", "--event-keep-days", "0"];
+    hub.sql(&format!(
+        "INSERT INTO audit_log (tenant_id, id, at, actor, request_id, action, resource, resource_id) \
+         VALUES (1, {id}, {at}, 'admin', '', 'test', 'tests', '')"
+    ))
+    .await;
+    let import = ended_import(&hub, "i1").await;
+    hub.sql(&format!("UPDATE device_imports SET finished_at = {at}"))
+        .await;
+    let kept = ["uplink", "event", "audit", "job"]
+        .map(|what| [format!("--{what}-keep-days"), "0".to_owned()]);
+    let flags: Vec<&str> = kept.as_flattened().iter().map(String::as_str).collect();
     look_again(&mut hub, &flags).await;
     assert_eq!(count(&hub, "uplinks").await, 1);
     assert_eq!(count(&hub, "events WHERE kind = 'join'").await, 1);
+    assert_eq!(count(&hub, "audit_log WHERE action = 'test'").await, 1);
+    hub.get(&format!("devices/import/{import}")).await.ok();
 }
 
 async fn fill_old_uplinks(hub: &Hub, many: u32) -> Connection {

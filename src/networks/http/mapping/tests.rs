@@ -252,6 +252,8 @@ fn each_item_of_a_list_is_a_message() {
         ..listed.clone()
     };
     assert_eq!(together.split(list.clone()), Ok(vec![list]));
+    let most = listed.split(json!(vec![0; MAX_MESSAGES])).expect("a list");
+    assert_eq!(most.len(), MAX_MESSAGES);
     let error = listed.split(json!(vec![0; MAX_MESSAGES + 1])).unwrap_err();
     assert_eq!(error.to_string(), "body: must hold at most 1000 messages");
 }
