@@ -24,7 +24,7 @@ heading = @printf '\n== %s\n' '$(1)'
 	bench-backup bench-data bench-import bench-retention bench-rollups bench-start bench-traces bench-upgrade bench-sizing faults soak year story record-story contract contract-long contract-mutants \
 	contract-outages test-long clients browser openapi \
 	release-document fmt lint deny deny-advisories check-format check-lint check-deny check-openapi \
-	check-rust check-requests check-reasons long-requests long-faults test-timing test-operations check-operations exports export-memory sftp proxies acme dist test-packages dist-tools build venv linter \
+	check-rust check-requests check-reasons long-requests long-faults siege test-timing test-operations check-operations exports export-memory sftp proxies acme dist test-packages dist-tools build venv linter \
 	kafka-tools mutants deny-tool client-tools browser-tools driver-agreement driver-locales
 
 help: ## this list
@@ -44,6 +44,7 @@ test: ## everything that must hold before a change lands
 	@rm -rf $(TARGET)/tmp/reasons
 	@$(MAKE) --jobs=2 --output-sync=line check-rust check-requests
 	@$(MAKE) check-reasons
+	@$(MAKE) siege
 	@$(MAKE) export-memory
 	$(call heading,all passed)
 
@@ -247,10 +248,15 @@ check-rust:
 	@scripts/need rust postgres mosquitto faketime curl jq
 	@$(MAKE) kafka-tools
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((2 * $$(nproc))); \
+		scripts/with-postgres --no-fsync cargo nextest run --workspace --locked --test-threads $$((2 * $$(nproc))) \
+			-E 'not test(/^faults::siege/)'; \
 	else \
 		scripts/with-postgres --no-fsync cargo test --workspace --locked; \
 	fi
+
+siege: build ## tenants that take what they can, beside one that works; the hub's memory meanwhile
+	$(call heading,siege)
+	@scripts/with-postgres --no-fsync cargo test --locked --quiet --test hub -- faults::siege
 
 test-timing: ## the tests that depend most on time, RUNS=100 times
 	@scripts/need rust postgres mosquitto faketime curl jq

@@ -156,6 +156,16 @@ def without_query(name, end=""):
     return Before(change)
 
 
+def with_query(name, end, values):
+    """A hub that takes values of a query parameter for others."""
+    def change(request, state):
+        query = query_of(request)
+        if request.path.endswith(end) and query.get(name) in values:
+            query[name] = values[query[name]]
+            request.target = f"{request.path}?{urllib.parse.urlencode(query)}"
+    return Before(change)
+
+
 def wrong_total(owner, request, answer):
     if is_page(request, answer) and "total" in query_of(request) and request.path == "/api/v3/users":
         edit(answer, lambda body: body.update(total=body["total"] + 1))
@@ -217,7 +227,7 @@ DIRECT_FAULTS = {
     "messages": {
         "a message with a member that is not described": in_message(lambda body: body.update(hint="new")),
         "a message without a required member": in_message(lambda body: body.pop("time", None)),
-        "a message with a number in place of a text": in_message(lambda body: body.update(raw=7, raw_payload=7)),
+        "a message with a number in place of a text": in_message(lambda body: body.update(raw_payload=7)),
         "a message without its id": unsigned,
     },
     "queries": {
@@ -233,9 +243,16 @@ DIRECT_FAULTS = {
         "a limit that is ignored": without_query("limit", "/devices"),
         "a filter by state that is ignored": without_query("state", "/deliveries"),
         "a filter by device that is ignored": without_query("device_id", "/rows"),
+        "a selector that is ignored": without_query("selector", "/devices"),
+        "a search that is ignored": without_query("q", "/data-tables"),
+        "a condition that is ignored": without_query("filter", "/rows"),
+        "a type that is ignored": without_query("type", "/network-connections"),
+        "the end of keys that is ignored": without_query("expires_before", "/api-keys"),
         "a period that is ignored": without_query("from", "/audit-log"),
         "an order that is ignored": without_query("sort", "/integrations"),
         "an order of events that is ignored": without_query("sort", "/events"),
+        "an order by the last message that is ignored": with_query("sort", "/devices", {"last_seen": "created_at"}),
+        "names that are turned round": with_query("sort", "/integrations", {"name": "-name", "-name": "name"}),
         "a wrong total": wrong_total,
         "no Link to the next page": no_link,
     },

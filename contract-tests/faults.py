@@ -1,6 +1,7 @@
 """The faults of single answers and of who is answered, which schemathesis must notice through the proxy."""
 
 import itertools
+import json
 import re
 
 from seed import SECRET
@@ -8,6 +9,14 @@ from tamper import Before, With, edit, is_one
 
 NUMBERS = itertools.count(1)
 TABLES = "/api/v3/data-tables"
+
+
+def fail(answer, status, reason, text):
+    """Makes an error of an answer, with all that belongs to one."""
+    answer.status = status
+    answer.body = json.dumps({"code": status, "error": text}).encode()
+    del answer.headers["X-Error-Field"], answer.headers["X-Error-Reason"], answer.headers["ETag"]
+    answer.headers["X-Error-Reason"] = reason
 
 
 def status_202(request, answer):
@@ -22,14 +31,12 @@ def status_200(request, answer):
 
 def denies_all(request, answer):
     if request.method == "GET" and is_one(request, "devices") and answer.status == 200:
-        answer.status = 404
-        answer.body = b'{"code": 404, "error": "there is no such device"}'
+        fail(answer, 404, "not_found", "there is no such device")
 
 
 def status_403(request, answer):
     if is_one(request, "devices") and answer.status == 401:
-        answer.status = 403
-        edit(answer, lambda body: body.update(code=403))
+        fail(answer, 403, "forbidden", "only an administrator may do this")
 
 
 def extra_member(request, answer):
@@ -55,14 +62,12 @@ def plain_error(request, answer):
 
 def status_500_for_400(request, answer):
     if request.path == "/api/v3/devices" and answer.status == 400:
-        answer.status = 500
-        answer.body = b'{"code": 500, "error": "something broke inside"}'
+        fail(answer, 500, "internal", "something broke inside")
 
 
 def status_500(request, answer):
     if request.method == "GET" and is_one(request, "data-tables") and answer.status == 200:
-        answer.status = 500
-        answer.body = b'{"code": 500, "error": "something broke inside"}'
+        fail(answer, 500, "internal", "something broke inside")
 
 
 def status_405(request, answer):
@@ -222,8 +227,7 @@ def location_nowhere(request, answer):
 
 def unavailable(request, answer):
     if request.method == "GET" and is_one(request, "devices") and answer.status == 200:
-        answer.status = 503
-        answer.body = b'{"code": 503, "error": "the database cannot be reached"}'
+        fail(answer, 503, "unavailable", "the database cannot be reached")
 
 
 def gives_secret_away(request, answer):

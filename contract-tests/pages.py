@@ -1,7 +1,6 @@
 """Lists: small pages hold what one page holds, in each order and with each filter of the document.
 
-The operations, their orders and their filters are the document's; what a filter must leave is known
-where the items have a member of its name.
+The operations, their orders and their filters are the document's. What a filter must leave, its items tell.
 """
 
 import datetime
@@ -26,6 +25,65 @@ SHORT = {"list_export_runs": "a run ends when its server has been tried for long
 # Not read here: a file of its own for each page. contract-tests/exports reads them.
 FILES = ("application/vnd.apache.parquet",)
 TIMES = ("at", "time", "created_at")
+# A selector that matches nothing.
+NOBODY = "none-has-this-label"
+# Members that orders look at, where they have another name.
+KEYS = {
+    "name": lambda item: item["name"] if "name" in item else item.get("username"),
+    "last_seen": lambda item: (item.get("last_data_received") or {}).get("received_at"),
+}
+
+
+def has_label(item, value):
+    # Of labels that the items do not have, no one has the one that nobody has.
+    return value in item["labels"] if "labels" in item else (False if value == NOBODY else None)
+
+
+def holds_text(item, value):
+    # Which members are searched is the operation's.
+    return None if value.lower() in json.dumps(item, ensure_ascii=False).lower() else False
+
+
+def was_silent(item, value):
+    return None if value == 1 else item["last_data_received"] is None
+
+
+def state_of_health(item, value):
+    return (item["health"]["state"] if isinstance(item["health"], dict) else item["health"]) == value
+
+
+def expires_before(item, value):
+    return item["expires_at"] is not None and item["expires_at"] < value
+
+
+def is_expired(item, value):
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+    return expires_before(item, now) == (value == "true")
+
+
+def is_warmer(item, value):
+    sign, bound = value.split()[1:]
+    number = item["data"].get("temperature")
+    return number is not None and (number > int(bound) if sign == ">" else number < int(bound))
+
+
+# Whether a filter leaves an item, where that is not told by the member of its name; nothing where no member tells it.
+TELLS = {
+    "selector": has_label,
+    "label": has_label,
+    "q": holds_text,
+    "silent_for_s": was_silent,
+    "health": state_of_health,
+    "type": lambda item, value: item["settings"]["type"] == value,
+    "network_connection_id": lambda item, value: any(
+        str(one["network_connection_id"]) == str(value) for one in item["connectivity"]["connections"]),
+    "driver": lambda item, value: item["driver"] == value,
+    "manufacturer": lambda item, value: any(one["manufacturer"] == value for one in item["supports"]),
+    "model": lambda item, value: any(one["model"] == value for one in item["supports"]),
+    "expired": is_expired,
+    "expires_before": expires_before,
+    "filter": is_warmer,
+}
 
 
 def lists(document):
@@ -123,12 +181,18 @@ def values_of(name, schema, items):
         return schema["enum"]
     if schema.get("type") == "boolean":
         return ["true", "false"]
-    own = list(dict.fromkeys(str(item[name]) for item in items if isinstance(item, dict) and item.get(name) is not None))
-    labels = [label for item in items if isinstance(item, dict) for label in item.get("labels", [])]
+    objects = [item for item in items if isinstance(item, dict)]
+    own = list(dict.fromkeys(str(item[name]) for item in objects if item.get(name) is not None))
+    if name == "network_connection_id":
+        own = list(dict.fromkeys(
+            one[name] for item in objects for one in item["connectivity"]["connections"]))
+    if name in ("manufacturer", "model"):
+        own = list(dict.fromkeys(one[name] for item in objects for one in item["supports"]))
+    labels = [label for item in objects for label in item.get("labels", [])]
     known = {
-        "q": [next((item[key] for item in items if isinstance(item, dict) for key in ("name", "username") if item.get(key)), "a")],
+        "q": [next((item[key] for item in objects for key in ("name", "username") if item.get(key)), "a"), NOBODY],
         "label": labels[:1] or ["none"],
-        "selector": [LABEL, "none-has-this-label"],
+        "selector": [LABEL, NOBODY],
         "filter": ["temperature > 20", "temperature < 20"],
         "silent_for_s": [1, 315360000],
         "expires_before": ["2998-01-01T00:00:00Z"],
@@ -138,13 +202,11 @@ def values_of(name, schema, items):
 
 def is_left(item, name, value):
     """True if the filter leaves the item: where its members cannot say, nothing is returned."""
-    member = item.get(name)
-    if name in item and member is None:
-        return False
-    if isinstance(member, (str, int)):
-        text = json.dumps(member) if isinstance(member, bool) else str(member)
-        return text == str(value)
-    return True if name == "label" and value in item.get("labels", ()) else None
+    if name in TELLS:
+        return TELLS[name](item, value)
+    member = item[name]
+    text = json.dumps(member) if isinstance(member, bool) else str(member)
+    return member is not None and text == str(value)
 
 
 def held(cases, list_, title, everything, compare):
@@ -193,7 +255,8 @@ def between(cases, list_, everything):
 
 def key_of(item, order):
     """What an order looks at, as far as it is a member."""
-    value = item.get(order.removeprefix("-")) if isinstance(item, dict) else None
+    name = order.removeprefix("-")
+    value = KEYS.get(name, lambda item: item.get(name))(item) if isinstance(item, dict) else None
     if value is None:
         return None
     return datetime.datetime.fromisoformat(value) if re.match(r"\d{4}-\d\d-\d\dT", str(value)) else value
@@ -208,9 +271,15 @@ def sorted_(cases, list_, orders, everything):
             keys[order] = [key_of(item, order) for item in items]
             if sorted(map(repr, items)) != sorted(map(repr, all_items)):
                 return f"has {len(items)} items, not the {len(all_items)} of the list"
-            # How texts are sorted is the database's, so that they are only compared with the other direction.
-            is_time = all(isinstance(key, datetime.datetime) for key in keys[order])
-            is_right = not is_time or keys[order] == sorted(keys[order], reverse=order.startswith("-"))
+            known = [key for key in keys[order] if key is not None]
+            if not known and all_items and isinstance(all_items[0], dict):
+                return "looks at what no item has"
+            # How texts are sorted in detail is the database's.
+            if all(isinstance(key, datetime.datetime) for key in known):
+                is_right = known == sorted(known, reverse=order.startswith("-"))
+            else:
+                ends = [str(key)[:1].lower() for key in (known[0], known[-1])] if known else []
+                is_right = not "".join(ends).isascii() or ends == sorted(ends, reverse=order.startswith("-"))
             return None if is_right else "is not in its order"
 
         held(cases, list_, f"GET {list_.path}?sort={order}", everything, compare)

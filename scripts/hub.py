@@ -91,6 +91,8 @@ class Hub(Process):
         self.folder = pathlib.Path(folder)
         self.program = pathlib.Path(program or os.environ.get("HUB") or ROOT / "target/debug/thingshub")
         self.settings = settings
+        # True where it is harmed on purpose.
+        self.may_complain = False
         self.log = self.folder / "hub.log"
         self.certificate = self.folder / "data/tls/cert.pem"
 
@@ -123,6 +125,11 @@ class Hub(Process):
             return Client(self).call("GET", "/readyz").status == 200
         except OSError:
             return False
+
+    def __exit__(self, kind, *more):
+        super().__exit__(kind, *more)
+        if kind is None and not self.may_complain and self.complaints():
+            raise Failure("the hub complains: " + "\n".join(self.complaints()[:20]))
 
     def stop(self):
         super().stop()

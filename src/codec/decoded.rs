@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::output::{self, Returned, Update};
 use crate::{
-    driver::DriverError,
+    driver::{DriverError, LINES_LEFT_OUT},
     store::{live::events::NewEvent, members},
 };
 
-/// Maximum number of log lines of a driver that an event stores.
+/// Maximum number of log lines of a driver that an event stores, beside the one that says so if there were more.
 const LOG_LINES_MAX: usize = 100;
 
 /// Result of decoding an uplink; nothing by default.
@@ -119,10 +119,11 @@ fn logged(logs: &[String]) -> NewEvent {
 }
 
 fn kept(lines: &[String]) -> Value {
-    lines
-        .iter()
-        .take(LOG_LINES_MAX)
+    let is_cut = lines.len() > LOG_LINES_MAX;
+    let first = lines.iter().take(LOG_LINES_MAX);
+    first
         .map(|line| without_nul_text(line.clone()))
+        .chain(is_cut.then(|| LINES_LEFT_OUT.to_owned()))
         .collect()
 }
 

@@ -9,6 +9,9 @@ use rquickjs::{Coerced, Ctx, Object, String as JsString, Value};
 use super::convert;
 use super::protocol::{TEXT_CHARS, cut};
 
+/// Last line of a log from which lines are missing.
+pub const LINES_LEFT_OUT: &str = "(further lines were left out)";
+
 /// Methods that log their arguments.
 const LOGGING: [&str; 11] = [
     "log",
@@ -90,9 +93,7 @@ impl Console {
             return Ok(());
         }
         if count == self.lines_max {
-            self.lines
-                .borrow_mut()
-                .push("(further lines were left out)".to_owned());
+            self.lines.borrow_mut().push(LINES_LEFT_OUT.to_owned());
             return Ok(());
         }
         // Formatting a value can run the driver's code, which may log again, so no borrow is held.

@@ -76,6 +76,7 @@ mod values;
 mod worker;
 
 pub use built_in::{AUTHOR as BUILT_IN_AUTHOR, BuiltIn};
+pub use console::LINES_LEFT_OUT;
 pub use dialects::{DECODERS, ENCODERS, is_ts013};
 pub use error::{DriverError, DriverErrorKind};
 pub use host::Host;

@@ -83,6 +83,23 @@ mod tests {
                 serde_json::from_value(json!({"broker": broker})).unwrap();
             let checked = settings.check();
             assert_eq!(checked.is_ok(), is_allowed, "{user}: {checked:?}");
+            if is_allowed {
+                let topics = settings.subscription().unwrap().filters;
+                for news in [
+                    "up",
+                    "join",
+                    "down/queued",
+                    "down/sent",
+                    "down/ack",
+                    "down/nack",
+                    "down/failed",
+                    "location/solved",
+                    "service/data",
+                ] {
+                    let topic = format!("v3/my-app@ttn/devices/+/{news}");
+                    assert!(topics.contains(&topic), "{topic}: {topics:?}");
+                }
+            }
         }
     }
 }

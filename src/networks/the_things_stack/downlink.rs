@@ -211,5 +211,33 @@ mod tests {
         };
         let error = stack.handover(&secrets, &unheard).unwrap_err();
         assert!(error.contains("application_id"), "{error}");
+        // The application that is set counts before the one that uplinks tell.
+        let set = Downlinks {
+            application_id: Some("own".to_owned()),
+            ..stack
+        };
+        for (priority, name) in [
+            (Priority::Low, "LOW"),
+            (Priority::Normal, "NORMAL"),
+            (Priority::High, "HIGH"),
+        ] {
+            let downlink = OutgoingDownlink {
+                confirmed: false,
+                priority,
+                ..example_downlink()
+            };
+            let request = set.handover(&secrets, &downlink).unwrap().into_request();
+            let path = request.url.path();
+            assert!(
+                path.starts_with("/api/v3/as/applications/own/webhooks/"),
+                "{path}"
+            );
+            let body: Value = serde_json::from_str(&request.body).unwrap();
+            let sent = &body["downlinks"][0];
+            assert_eq!(
+                (&sent["priority"], &sent["confirmed"]),
+                (&json!(name), &json!(false))
+            );
+        }
     }
 }

@@ -83,7 +83,13 @@ async fn a_locked_user_is_out_at_once(database: Database) {
     let hub = Hub::start(database).await;
     let user = hub.user("eve", "editor").await;
     let path = format!("users/{}", user["id"]);
+    assert_eq!(hub.get(&path).await.ok()["last_login_at"], Value::Null);
     let token = hub.log_in("eve", PASSWORD).await;
+    let view = hub.get(&path).await.ok();
+    assert!(
+        view["last_login_at"].as_str() > view["created_at"].as_str(),
+        "{view}"
+    );
     as_user(&hub, &token, Method::GET, "devices", None)
         .await
         .ok();

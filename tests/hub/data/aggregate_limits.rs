@@ -61,6 +61,10 @@ async fn what_would_read_or_answer_too_much_is_refused(database: Database) {
         let error = hub.get(&format!("{path}?{query}")).await.refused(400);
         assert!(error.starts_with(start), "{query}: {error}");
     }
+    let chart = format!("data-tables/{table}/chart.svg?columns={many}");
+    let error = hub.get(&chart).await.refused(400);
+    let start = "from: the period has more than 12500 rows";
+    assert!(error.starts_with(start), "{error}");
     let answer = hub
         .get(&format!("{path}?columns={many}&max_points=12"))
         .await
@@ -94,9 +98,19 @@ async fn wrong_parameters_name_the_rule(database: Database) {
     let texts =
         json!({"name": "texts", "selector": "", "columns": [{"path": "w", "type": "text"}]});
     let texts = hub.post("data-tables", &texts).await.created()["id"].clone();
+    let most: Vec<Value> = (1..=17)
+        .map(|number| json!({"path": format!("c{number}"), "type": "number"}))
+        .collect();
+    let wide = json!({"name": "wide", "selector": "", "columns": most});
+    let wide = hub.post("data-tables", &wide).await.created()["id"].clone();
     let all = json!({"name": "all", "selector": ""});
     let all = hub.post("data-tables", &all).await.created()["id"].clone();
     for (table, query, start) in [
+        (
+            &wide,
+            "interval=1h",
+            "columns: is required: the data table has 17 columns",
+        ),
         (
             &table,
             "interval=0m",

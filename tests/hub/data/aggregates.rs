@@ -374,6 +374,11 @@ async fn empty_buckets_are_filled_and_their_number_chooses_their_length(database
         (&day["interval"], &day["timezone"]),
         (&json!("1d"), &json!("Europe/Berlin"))
     );
+    let query = format!("interval=1h&fill=null&group_by=device&functions=count&{span}");
+    let each = get(&query).await;
+    let buckets = each["buckets"].as_array().unwrap();
+    let groups: Vec<_> = buckets.iter().map(|bucket| &bucket["group"]).collect();
+    assert_eq!(groups, vec!["a"; 25], "{each}");
     let hours = get(&format!("interval=1h&fill=null&functions=count,max&{span}")).await;
     let hours = hours["buckets"].as_array().unwrap();
     assert_eq!(hours.len(), 25, "{hours:?}");

@@ -151,6 +151,13 @@ async fn extremes_and_gaps_are_drawn(database: Database) {
     assert!(dark.contains("#181B1F") && !dark.contains("a v"), "{dark}");
     let none = picture(hub.get(&format!("{path}?device_id=none")).await);
     assert!(none.contains("no data"), "{none}");
+    // What is beyond all bounds is left out, in both directions.
+    for (device, huge) in [("deep", "-1e300"), ("high", "1e300")] {
+        let number = format!("CASE n.i WHEN 2 THEN '{huge}' ELSE '5' END");
+        minutes(&hub, 3, &table, device, &number, 1_767_225_600).await;
+        let drawn = picture(hub.get(&format!("{path}?device_id={device}")).await);
+        assert_eq!(self::lines(&drawn)[0].len(), 2, "{device}: {drawn}");
+    }
 }
 
 async fn a_device_has_a_chart_and_its_name_stays_a_text(database: Database) {
@@ -186,7 +193,11 @@ async fn a_device_has_a_chart_and_its_name_stays_a_text(database: Database) {
     );
     let drawn = self::lines(&part);
     let points: usize = drawn.iter().map(Vec::len).sum();
-    assert!(points <= 1, "only that of 12:20: {part}");
+    assert_eq!(points, 0, "only that of 12:20, which is no line: {part}");
+    assert!(
+        part.contains("<circle") && !part.contains("no data"),
+        "{part}"
+    );
     let from = "from=2026-01-31T12:15:00Z";
     let rest = picture(
         hub.get(&format!("devices/d/chart.svg?columns=t&{from}"))

@@ -78,6 +78,8 @@ async fn rows_of_a_period_or_a_device_are_deleted(database: Database) {
 
     assert_eq!(delete("device_id=a&to=2026-02-02T00:00:00Z").await, 1);
     assert_eq!(left(&hub, &one).await, ["a3", "a4", "b1", "b3", "b4"]);
+    let entry = hub.list("audit-log").await.remove(0);
+    assert_eq!(entry["after"]["deleted_rows"]["device_id"], "a", "{entry}");
     assert_eq!(delete("device_id=b&to=2100-01-01T00:00:00Z").await, 3);
     assert_eq!(left(&hub, &one).await, ["a3", "a4"]);
     assert_eq!(
@@ -138,18 +140,22 @@ async fn many_rows_are_deleted_while_uplinks_are_taken(database: Database) {
     fill(&hub, MANY, "data_table_rows", COLUMNS, &values).await;
     let path = format!("data-tables/{table}/rows?to=2026-02-02T00:00:00Z");
     let deleting = async {
-        let mut deleted = 0;
+        let (mut deleted, mut requests) = (0, 0);
         loop {
             let answer = hub.delete(&path).await.ok();
-            deleted += answer["deleted"].as_u64().unwrap();
+            let now = answer["deleted"].as_u64().unwrap();
+            deleted += now;
+            requests += usize::from(now > 0);
             if answer["is_complete"] == true {
-                return deleted;
+                return (deleted, requests);
             }
         }
     };
     let sending = send(&hub, &connection);
-    let (deleted, ()) = tokio::join!(deleting, sending);
+    let ((deleted, requests), ()) = tokio::join!(deleting, sending);
     assert_eq!(deleted, u64::from(MANY));
+    let entries = hub.list("audit-log?action=delete_rows").await;
+    assert_eq!(entries.len(), requests, "one for each request");
     assert!(left(&hub, &table).await.is_empty());
 }
 

@@ -265,6 +265,10 @@ async fn a_failed_run_keeps_its_rows_for_the_next(database: Database) {
     let failed = reached(&hub, &export, 1, "failed").await;
     assert_eq!(failed["attempts"], 3);
     assert_eq!(failed["cause"], "schedule");
+    assert!(
+        failed["started_at"].as_str() < failed["updated_at"].as_str(),
+        "{failed}"
+    );
     assert_eq!(failed["next_attempt_at"], Value::Null);
     let error = failed["error"].as_str().unwrap();
     assert!(error.starts_with("looking for the file: "), "{error}");
@@ -336,6 +340,13 @@ async fn a_disabled_export_begins_no_runs(database: Database) {
     let new = json!({"include_existing_rows": false, "name": "new"});
     let new = export(&hub, &table, &target(), new).await;
     run(&hub, &new, "empty").await;
+    // Each has runs of its own.
+    run(&hub, &path, "empty").await;
+    assert_eq!(
+        hub.get(&format!("{new}/runs/1")).await.ok()["state"],
+        "empty"
+    );
+    hub.get(&format!("{new}/runs/2")).await.refused(404);
 }
 
 async fn missed_times_make_one_run(database: Database) {

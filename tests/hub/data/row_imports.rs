@@ -206,6 +206,12 @@ async fn a_table_without_columns_takes_all_fields(database: Database) {
         [3, 0, 0]
     );
     assert_eq!(lines(&hub, ndjson).await, lines(&hub, from).await);
+    // In the encoding that the client names.
+    let file = &b"time,device_id,name\n2026-01-01T00:00:00Z,d,\x8co\xac\n"[..];
+    let macintosh = "text/csv; charset=macintosh";
+    assert_eq!(import(&hub, csv, "", macintosh, file).await.0, [1, 0, 0]);
+    let is_there = |line: &String| line.contains("\u{e5}o\u{a8}");
+    assert!(lines(&hub, csv).await.iter().any(is_there));
 }
 
 async fn rows_that_are_there_are_not_added_again(database: Database) {
@@ -342,7 +348,8 @@ no JSON\n";
 }
 
 async fn a_file_that_fits_no_table_says_why(database: Database) {
-    let mut hub = Hub::start_with(database, &["--import-max-bytes", "2000"]).await;
+    let flags = ["--import-max-bytes", "2000", "--body-max-bytes", "1000"];
+    let mut hub = Hub::start_with(database, &flags).await;
     let columns = json!([{"path": "n", "type": "number"}]);
     let table = table(&hub, "t", &columns).await;
     for (file, expected) in [
@@ -372,7 +379,12 @@ async fn a_file_that_fits_no_table_says_why(database: Database) {
     send(&hub, 9999, "", CSV, file).await.refused(404);
     hub.get("data-tables/9999/imports").await.refused(404);
     let other = self::table(&hub, "other", &Value::Null).await;
-    let (_, import) = import(&hub, other, "", CSV, file).await;
+    let (_, import) = self::import(&hub, other, "", CSV, file).await;
+    let long_row = "x".repeat(1200);
+    let long_row = format!("time,device_id,n\n2026-01-01T00:00:00Z,d,{long_row}\n");
+    let (_, path) = self::import(&hub, other, "", CSV, long_row).await;
+    let rule = "a row must have at most 1000 bytes".to_owned();
+    assert_eq!(failures(&hub, &path).await, [(2, rule)]);
     let its_id = import.rsplit('/').next().unwrap();
     for id in ["9999", its_id] {
         for path in ["", "/failed-rows"] {

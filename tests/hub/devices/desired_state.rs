@@ -61,13 +61,13 @@ async fn a_desired_state_becomes_a_downlink(database: Database) {
         (&json!({}), &json!({}), &Value::Null)
     );
     assert_eq!(before["defaults"], json!({"led": true}));
-    let paths: Vec<&Value> = before["configurable"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|property| &property["path"])
-        .collect();
-    assert_eq!(paths, ["interval", "led"]);
+    assert_eq!(
+        before["configurable"],
+        json!([
+            {"path": "interval", "type": "number", "unit": "s", "description": null},
+            {"path": "led", "type": "boolean", "unit": null, "description": null},
+        ])
+    );
 
     let after = desire(&hub, json!({"interval": 10})).await;
     assert_eq!(after["desired"], json!({"interval": 10}));
@@ -93,6 +93,12 @@ async fn a_desired_state_becomes_a_downlink(database: Database) {
         .unwrap();
     assert_eq!(change["before"], json!({"desired": {}}));
     assert_eq!(change["after"], json!({"desired": {"interval": 10}}));
+    let path = format!("devices/d/downlinks/{}", downlink["id"].as_str().unwrap());
+    let cancelled = hub.delete(&path).await.ok();
+    let transfer = hub.get("devices/d/state").await.ok()["transfer"].clone();
+    assert_eq!(transfer["state"], "cancelled", "{transfer}");
+    assert_eq!(transfer["at"], cancelled["updated_at"], "{transfer}");
+    assert_ne!(transfer["at"], cancelled["created_at"], "{transfer}");
 }
 
 async fn what_may_not_be_desired_is_refused(database: Database) {

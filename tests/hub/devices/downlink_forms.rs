@@ -96,13 +96,26 @@ async fn chirpstack_is_given_an_item_for_its_queue(database: Database) {
     assert_eq!(asked.json(), json!({"queueItem": item}));
     let sent = hub.downlink_gets(&queued, "sent").await;
     assert_eq!(sent["network_reference"], "item-7");
+    // LoRaWAN has a bound, which other networks have not.
+    let sized = async |bytes: usize| {
+        let body = json!({"payload_hex": "00".repeat(bytes)});
+        hub.post("devices/d/downlinks", &body).await
+    };
+    sized(242).await.created();
+    let rule = sized(243).await.refused(400);
+    assert_eq!(
+        rule,
+        "payload_hex: must have at most 242 bytes over LoRaWAN"
+    );
+    hub.sends_downlinks(&connection, &http(&server)).await;
+    sized(243).await.created();
 }
 
 async fn every_other_network_server_gets_what_it_wants(database: Database) {
     let (hub, connection) = hub(database, &TO_HERE).await;
     let refusal = (Some(200), json!({"error": "no such device"}));
     let well = || (Some(200), json!({}));
-    let server = NetworkServer::start(vec![well(), well(), refusal, well()]).await;
+    let server = NetworkServer::start(vec![well(), well(), refusal, well(), well()]).await;
     let url = |path: &str| format!("{}{path}", server.url);
 
     let settings = json!({"type": "actility", "url": url("/thingpark/lrc/rest/downlink"),
@@ -125,8 +138,11 @@ async fn every_other_network_server_gets_what_it_wants(database: Database) {
     hub.downlink_gets(&queued, "sent").await;
     let asked = &server.asked()[1];
     assert_eq!(asked.header("authorization"), "Bearer t");
-    assert_eq!(asked.json()["cmd"], "tx");
-    assert_eq!(asked.json()["data"], "beef");
+    assert_eq!(
+        asked.json(),
+        json!({"cmd": "tx", "EUI": EUI, "port": 15, "confirmed": false, "data": "beef",
+            "appid": "be7a0000"})
+    );
     let refused = queue(&hub, json!({})).await;
     let failed = hub.downlink_gets(&refused, "failed").await;
     let error = failed["last_error"].as_str().unwrap();
@@ -135,6 +151,7 @@ async fn every_other_network_server_gets_what_it_wants(database: Database) {
     let mut settings = http(&server);
     settings["method"] = "PUT".into();
     settings["authorization"] = "Basic x".into();
+    settings["content_type"] = "text/plain".into();
     hub.sends_downlinks(&connection, &settings).await;
     let queued = queue(&hub, json!({})).await;
     hub.downlink_gets(&queued, "sent").await;
@@ -144,7 +161,15 @@ async fn every_other_network_server_gets_what_it_wants(database: Database) {
         ("PUT", "/down")
     );
     assert_eq!(asked.header("authorization"), "Basic x");
+    assert_eq!(asked.header("content-type"), "text/plain");
     assert_eq!(asked.json(), json!({"id": queued["id"], "payload": "beef"}));
+
+    let settings = json!({"type": "actility", "url": url("/thingpark/lrc/rest/downlink")});
+    hub.sends_downlinks(&connection, &settings).await;
+    let queued = queue(&hub, json!({})).await;
+    hub.downlink_gets(&queued, "sent").await;
+    let path = server.asked()[4].path.clone();
+    assert!(!path.contains("Confirmed"), "{path}");
 }
 
 async fn sigfox_finds_it_in_the_answer_to_a_device_that_asks(database: Database) {

@@ -18,6 +18,7 @@ on_both_databases!(
     one_device_s_downlinks_go_one_after_another_by_priority,
     one_that_is_being_sent_is_not_overtaken,
     what_waits_too_long_expires,
+    what_is_being_sent_does_not_expire,
     what_the_network_tells_moves_a_downlink,
     what_the_network_tells_during_the_last_attempt_counts,
     a_private_address_is_refused,
@@ -163,6 +164,28 @@ async fn what_waits_too_long_expires(database: Database) {
     assert_eq!(asked[0].json()["id"], next["id"]);
 }
 
+async fn what_is_being_sent_does_not_expire(database: Database) {
+    let (hub, connection) = hub(database, &TO_HERE).await;
+    let other = "AA00000000000002";
+    hub.device("e", &connection, other, json!({})).await;
+    let server = NetworkServer::start(vec![(None, json!({}))]).await;
+    hub.sends_downlinks(&connection, &http(&server)).await;
+    let queued = queue(&hub, json!({"expires_in_s": 1})).await;
+    let expires_at: chrono::DateTime<chrono::Utc> =
+        queued["expires_at"].as_str().unwrap().parse().unwrap();
+    server.is_asked(1).await;
+    eventually("its time is over", async || {
+        (thingshub::clock::now() > expires_at).then_some(())
+    })
+    .await;
+    // The connection's lane has been at the queue again when it sends this one.
+    let body = json!({"payload_hex": "01", "f_port": 1});
+    hub.post("devices/e/downlinks", &body).await.created();
+    server.is_asked(2).await;
+    let kept = hub.downlink_gets(&queued, "queued").await;
+    assert_eq!(kept["attempts"], 1, "{kept}");
+}
+
 async fn a_private_address_is_refused(database: Database) {
     let (mut hub, connection) = hub(database, &TO_HERE).await;
     let server = NetworkServer::start(vec![]).await;
@@ -243,6 +266,10 @@ async fn settings_keep_their_secrets(database: Database) {
         (
             json!({"type": "http", "method": "POST", "url": "https://x/{{nonsense}}"}),
             "settings.url: the placeholder {{nonsense}} is unknown",
+        ),
+        (
+            json!({"type": "http", "method": "POST", "url": server.url, "body": "{{nonsense}}"}),
+            "settings.body: the placeholder {{nonsense}} is unknown",
         ),
         (json!({"type": "sigfox", "more": 1}), "more"),
     ] {

@@ -17,6 +17,7 @@ on_both_databases!(
     cayenne_lpp_needs_no_script,
     a_counter_counts_every_uplink_of_its_own_device,
     several_updates_are_rows_and_state_in_the_order_of_their_times,
+    log_lines_are_stored_with_the_event,
     a_state_that_is_refused_leaves_the_old_one,
     a_state_is_its_drivers_own,
 );
@@ -194,6 +195,40 @@ async fn several_updates_are_rows_and_state_in_the_order_of_their_times(database
     let delivered = sink.gets(1).await.remove(0);
     assert_eq!(delivered.body["data"], latest);
     assert_eq!(times(&delivered.body["updates"]), order);
+}
+
+async fn log_lines_are_stored_with_the_event(database: Database) {
+    let hub = Hub::start_with(database, &["--driver-log-lines", "200"]).await;
+    let connection = hub.connect("tts").await;
+    let script = "function decodeUplink(input) {
+        var first = input.bytes[0];
+        for (var line = 0; line < (first === 8 ? 300 : 1); line++) console.log('seen', first, line);
+        if (first === 9) throw new Error('no');
+        return {data: {}, warnings: first === 7 ? ['w'] : []};
+    }";
+    hub.push("a/says", "1", script).await;
+    hub.device("d", &connection, EUI, json!({"driver": "a/says:1"}))
+        .await;
+    for (byte, kind, message) in [
+        (6, "driver_logged", "seen 6 0"),
+        (7, "driver_warning", "w"),
+        (9, "driver_failed", "no (line 4)"),
+    ] {
+        send(&hub, &connection, &[byte]).await.ok();
+        let told = hub.list("devices/d/events").await.remove(0);
+        assert_eq!(
+            (&told["kind"], &told["message"]),
+            (&json!(kind), &json!(message))
+        );
+        let lines = json!([format!("seen {byte} 0")]);
+        assert_eq!(told["details"]["logs"], lines, "{told}");
+    }
+    // No more than an event holds, and then it says so.
+    send(&hub, &connection, &[8]).await.ok();
+    let told = hub.list("devices/d/events").await.remove(0);
+    let logs = told["details"]["logs"].as_array().unwrap();
+    assert_eq!((logs.len(), &logs[99]), (101, &json!("seen 8 99")));
+    assert_eq!(logs[100], "(further lines were left out)");
 }
 
 async fn a_state_that_is_refused_leaves_the_old_one(database: Database) {

@@ -239,7 +239,11 @@ async fn a_tag_remembers_where_it_pointed(database: Database) {
     hub.user("ada", "editor").await;
     let admin = std::mem::take(&mut hub.token);
     hub.token = hub.log_in("ada", crate::support::server::PASSWORD).await;
+    let moved_at = async || hub.get("drivers/a/b/tags/1").await.ok()["updated_at"].clone();
+    let before = moved_at().await;
     hub.point("1", &first).await;
+    let after = moved_at().await;
+    assert!(before.as_str() < after.as_str(), "{before} {after}");
     hub.token = admin;
     hub.delete("drivers/a/b/tags/1").await.ok();
     let history = "drivers/a/b/tags/1/history";
@@ -264,7 +268,12 @@ async fn a_tag_remembers_where_it_pointed(database: Database) {
             (json!(1), json!(first), admin),
         ]
     );
-    assert!(moves.iter().all(|one| one["moved_at"].is_string()));
+    assert!(moves[1]["moved_at"].as_str() > before.as_str());
+    let times: Vec<_> = moves.iter().map(|one| one["moved_at"].as_str()).collect();
+    assert!(
+        times.is_sorted_by(|later, earlier| later > earlier),
+        "{times:?}"
+    );
     let page = hub.get(&format!("{history}?limit=3")).await.ok();
     let cursor = page["next_cursor"].as_str().unwrap();
     let rest = hub.list(&format!("{history}?cursor={cursor}")).await;

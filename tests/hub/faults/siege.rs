@@ -422,13 +422,18 @@ async fn others_are_served_while_one_tenant_takes_what_it_can(database: Database
     let others = Others::start(&mut hub).await;
     let attacker = Attacker::start(&hub, &servers).await;
     let (whole, part) = (duration(), duration() / 16);
-    others.work(part).await.print("before");
+    let peak = hub.peak_kib();
+    others
+        .work(part)
+        .await
+        .print(&format!("before, {peak} KiB at most"));
 
     let attacks = attacker.attacks(&hub);
     for (name, attack) in &attacks {
         let alone = again_and_again(attack, part);
         let (times, mut meanwhile) = tokio::join!(alone, others.work(part));
-        meanwhile.print(&format!("{name}, {times} times"));
+        let peak = hub.peak_kib();
+        meanwhile.print(&format!("{name}, {times} times, {peak} KiB at most"));
     }
     let siege = attacks
         .iter()

@@ -3,6 +3,7 @@
 mod attempts;
 mod backlogs;
 mod deliveries;
+mod events;
 mod hostile_postgres;
 mod hostile_targets;
 mod kept_connections;

@@ -1,5 +1,5 @@
 //! The rules of an integration's deliveries, and what operators do about it: order, pause and resume,
-//! health, dead letters, sending again, tests, event types, and hubs that share a database.
+//! health, dead letters, sending again, tests, and hubs that share a database.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -21,7 +21,6 @@ on_both_databases!(
     a_client_pauses_and_resumes,
     dead_letters_tell_why_and_are_sent_again,
     a_test_is_sent_past_the_queue,
-    integrations_choose_what_they_hear_of,
     no_more_attempts_a_second_than_the_rate,
     what_was_settled_long_ago_is_forgotten,
     rules_out_of_bounds_are_named,
@@ -137,6 +136,13 @@ async fn a_receiver_that_asks_for_rest_gets_it(database: Database) {
     let tested = hub.post(&format!("{path}/test"), &json!({})).await.ok();
     assert_eq!(tested["is_delivered"], true);
     assert_eq!(sink.received().len(), 2);
+    // A change of the integration ends the rest. The first message keeps the time that its receiver has asked for.
+    let changed = json!({"name": "erp", "selector": "", "description": "changed",
+        "target": {"type": "http", "url": sink.url}});
+    hub.put(&path, &changed).await.ok();
+    let delivered = deliveries(&hub, &path, "delivered", 1).await;
+    assert_eq!(delivered[0]["id"], waiting[1]["id"]);
+    assert_eq!(sink.received().len(), 3);
 }
 
 async fn what_fails_for_too_long_is_paused(database: Database) {
@@ -174,12 +180,18 @@ async fn what_fails_for_too_long_is_paused(database: Database) {
     assert_eq!(noted.len(), 1, "{noted:?}");
     // Whoever resumes it gives it the whole time again. It is disabled, so that no attempt fails meanwhile.
     assert!(paused["failing_since"].is_string(), "{paused}");
+    assert!(
+        paused["last_failed_at"].as_str() > paused["failing_since"].as_str(),
+        "{paused}"
+    );
+    assert_eq!(paused["last_delivered_at"], Value::Null, "{paused}");
     let off = json!({"name": "erp", "selector": "", "enabled": false,
         "target": {"type": "http", "url": sink.url}});
     hub.put(&path, &off).await.ok();
     let resumed = hub.post(&format!("{path}/resume"), &json!({})).await.ok();
     assert_eq!(resumed["health"]["failing_since"], Value::Null, "{resumed}");
     assert_eq!(resumed["health"]["paused_at"], Value::Null, "{resumed}");
+    assert!(resumed["health"]["last_failed_at"].is_string(), "{resumed}");
 }
 
 async fn a_client_pauses_and_resumes(database: Database) {
@@ -285,82 +297,6 @@ async fn a_test_is_sent_past_the_queue(database: Database) {
     assert!(refused["error"].as_str().unwrap().contains("403"));
     assert!(hub.list(&format!("{path}/deliveries")).await.is_empty());
     assert_eq!(hub.get(&path).await.ok()["health"]["state"], "never_sent");
-}
-
-async fn integrations_choose_what_they_hear_of(database: Database) {
-    let (hub, connection) = hub(database).await;
-    hub.push(
-        "a/fails",
-        "1",
-        "function decode() { throw new Error('no such port') }",
-    )
-    .await;
-    let more = json!({"driver": "a/fails:1", "labels": ["kept"]});
-    hub.device("d2", &connection, "AA00000000000003", more)
-        .await;
-    let sink = Sink::willing().await;
-    let events = json!({"events": ["raw", "downlink", "error"], "selector": "kept"});
-    let path = integration(&hub, &sink.url, events).await;
-    let every = json!({"events": ["downlink"], "name": "every"});
-    let every = integration(&hub, &sink.url, every).await;
-    let uplink = hub.uplink(&connection, "AA00000000000003").await;
-    // Addresses of downlinks do not count here.
-    let settings =
-        json!({"settings": {"type": "http", "method": "POST", "url": "https://nowhere.invalid/"}});
-    let to = format!("network-connections/{}/downlink-settings", connection.id);
-    hub.put(&to, &settings).await.ok();
-    for device in ["d2", "d0"] {
-        let downlink = json!({"payload_hex": "00", "f_port": 1});
-        let path = format!("devices/{device}/downlinks");
-        hub.post(&path, &downlink).await.created();
-    }
-    eventually("the other device is heard of as well", async || {
-        let found = hub.list(&format!("{every}/deliveries")).await;
-        let of = |device: &str| found.iter().any(|one| one["device_id"] == device);
-        (of("d0") && of("d2")).then_some(())
-    })
-    .await;
-    let all = hub.list(&format!("{path}/deliveries")).await;
-    let devices: Vec<_> = all.iter().map(|one| &one["device_id"]).collect();
-    assert_eq!(devices, vec!["d2"; devices.len()], "as the selector has it");
-    let delivered = deliveries(&hub, &path, "delivered", 3).await;
-    let mut kinds: Vec<&str> = delivered
-        .iter()
-        .map(|one| one["event"].as_str().unwrap())
-        .collect();
-    kinds.sort_unstable();
-    // A downlink may have gone further than into its queue.
-    kinds.dedup();
-    assert_eq!(kinds, ["downlink", "error", "raw"]);
-    let received = sink.gets(3).await;
-    let body = |event: &str| {
-        let found = received.iter().find(|one| one.body["event"] == event);
-        found.unwrap().body.clone()
-    };
-    let (error, queued) = (body("error"), body("downlink"));
-    assert_eq!(error["kind"], "driver_failed");
-    assert!(error["message"].as_str().unwrap().contains("no such port"));
-    assert_eq!(queued["kind"], "downlink_queued");
-    assert_eq!(queued["device"]["id"], "d2");
-    assert_eq!(queued["device"]["labels"], json!(["kept"]));
-    let of_events = delivered
-        .iter()
-        .find(|one| one["event_id"] == queued["id"])
-        .unwrap();
-    assert_eq!(of_events["uplink_id"], Value::Null);
-    let raw = received.iter().find(|one| one.body["dev_eui"].is_string());
-    let raw = &raw.unwrap().body;
-    assert_eq!((&raw["data"], raw.get("error")), (&Value::Null, None));
-    assert!(raw["raw_payload"].is_string());
-    let of_uplink = delivered.iter().find(|one| one["event"] == "raw").unwrap();
-    assert_eq!(of_uplink["uplink_id"], uplink);
-    // Events alone: there is no uplink to replay.
-    let only = json!({"name": "other", "events": ["join", "status"]});
-    let other = integration(&hub, &sink.url, only).await;
-    let span = json!({"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"});
-    hub.post(&format!("{other}/replay"), &span)
-        .await
-        .refused(400);
 }
 
 async fn no_more_attempts_a_second_than_the_rate(database: Database) {

@@ -12,7 +12,7 @@ use crate::{
     eventually,
     support::{
         database::{Database, Held, on_both_databases, on_postgres},
-        rows::{id, time},
+        rows::{fill, id, ids as ids_of, time},
         server::{Connection, Hub},
     },
 };
@@ -22,6 +22,7 @@ on_both_databases!(
     filters_leave_out_the_rest,
     who_comes_back_misses_nothing,
     a_stream_ends_with_its_token_and_with_the_hub,
+    a_stream_ends_after_the_time_that_it_may_last,
     bad_wishes_are_refused,
 );
 
@@ -144,7 +145,7 @@ async fn filters_leave_out_the_rest(database: Database) {
     hub.push("a/b", "1", "function decode() { throw new Error('no') }")
         .await;
     let mut by_label = Listener::open(&hub, "selector=site%3Dberlin", &hub.token).await;
-    let mut by_device = Listener::open(&hub, "device_id=two", &hub.token).await;
+    let mut by_device = Listener::open(&hub, "device_id=one", &hub.token).await;
     let mut by_kind = Listener::open(&hub, "kinds=driver_failed", &hub.token).await;
     let mut moved = Listener::open(&hub, "selector=moved&kinds=uplink", &hub.token).await;
 
@@ -158,7 +159,7 @@ async fn filters_leave_out_the_rest(database: Database) {
     kinds.sort_unstable();
     assert_eq!(kinds, ["driver_failed", "uplink"]);
     assert!(a.id == first || b.id == first);
-    assert_eq!(by_device.next().await.unwrap().id, second);
+    assert_eq!(by_device.next().await.unwrap().id, first);
     let failed = by_kind.next().await.unwrap();
     assert_eq!(
         (failed.kind.as_str(), &failed.data["device_id"]),
@@ -171,7 +172,35 @@ async fn filters_leave_out_the_rest(database: Database) {
         .await;
     label.ok();
     let third = hub.uplink(&connection, TWO).await;
-    assert!([second, third].contains(&moved.next().await.unwrap().id));
+    let told = moved.next().await.unwrap().id;
+    assert!([second, third].contains(&told), "{told}");
+
+    // An empty selector means all devices, and no selector those and what is of no device.
+    let unknown = crate::support::server::things_stack("AA000000000000FF");
+    hub.ingest(&connection, unknown).await.ok();
+    let since = "for_s=0&after=00000000-0000-7000-8000-000000000000";
+    for (query, is_told) in [
+        (since.to_owned(), true),
+        (format!("selector=&{since}"), false),
+    ] {
+        let told = Listener::open(&hub, &query, &hub.token).await.all().await;
+        let is = |kind: &str| told.iter().any(|told| told.kind == kind);
+        assert_eq!(
+            (is("uplink"), is("unknown_device")),
+            (true, is_told),
+            "{query}"
+        );
+    }
+}
+
+async fn a_stream_ends_after_the_time_that_it_may_last(database: Database) {
+    let hub = Hub::start_with(database, &["--live-stream-s", "2"]).await;
+    for wish in ["for_s=3600", ""] {
+        let begun = Instant::now();
+        let told = Listener::open(&hub, wish, &hub.token).await.all().await;
+        assert!(told.is_empty());
+        assert!(begun.elapsed() >= Duration::from_secs(2), "{wish}");
+    }
 }
 
 async fn who_comes_back_misses_nothing(database: Database) {
@@ -212,6 +241,14 @@ async fn who_comes_back_misses_nothing(database: Database) {
     assert!(without.text().await.unwrap().contains("event: join"));
     let with = request.header("Last-Event-ID", last).send().await.unwrap();
     let text = with.text().await.unwrap();
+    // However many were missed.
+    let columns = "tenant_id, id, kind, device_key, connection_id, at, message, details";
+    let (ids, connection) = (ids_of(&hub, 2), connection.id);
+    let values = format!("1, {ids}, 'join', 1, {connection}, {at}, '', '{{}}'");
+    fill(&hub, 1200, "events", columns, &values).await;
+    let all = hub.request(Method::GET, long_ago).bearer_auth(&hub.token);
+    let all = all.send().await.unwrap().text().await.unwrap();
+    assert_eq!(all.matches("event: join").count(), 1201);
     assert!(
         text.contains(&first) && !text.contains("event: join"),
         "{text}"

@@ -9,6 +9,7 @@ mod messages;
 pub mod mqtt;
 mod mqtt_downlinks;
 mod mqtt_faults;
+mod mqtt_refusals;
 mod news;
 pub mod news_order;
 mod refused_messages;

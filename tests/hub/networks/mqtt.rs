@@ -9,7 +9,6 @@ use crate::{
     support::{
         broker::{Broker, Door, is_subscribed},
         database::{Database, on_both_databases, on_postgres},
-        fake_broker::{FakeBroker, Mood},
         server::{Connection, Hub},
     },
 };
@@ -17,7 +16,6 @@ use crate::{
 on_both_databases!(
     deliveries_are_published,
     a_client_certificate_lets_in_and_a_last_will_is_left,
-    what_a_broker_refuses_is_told,
     messages_are_recorded_and_poison_blocks_nothing,
     nothing_acknowledged_is_lost_with_the_broker,
     what_comes_while_the_hub_is_away_is_kept,
@@ -79,12 +77,14 @@ pub async fn recorded(hub: &Hub, counters: impl IntoIterator<Item = u32>) {
     .await;
 }
 
-fn publishing(broker: Value) -> Value {
+/// An integration that publishes to the broker.
+pub fn publishing(broker: Value) -> Value {
     json!({"name": "broker", "selector": "", "target": {"type": "mqtt", "broker": broker,
         "topic": "hub/{label:site}/{device_id}/{event}", "qos": 1}})
 }
 
-async fn delivered(hub: &Hub, integration: &Value, state: &str) -> Value {
+/// Waits until a delivery of the integration is in this state.
+pub async fn delivered(hub: &Hub, integration: &Value, state: &str) -> Value {
     let path = format!("integrations/{}/deliveries", integration["id"]);
     eventually("the delivery is in its state", async || {
         let found = hub.list(&path).await;
@@ -133,7 +133,8 @@ async fn a_client_certificate_lets_in_and_a_last_will_is_left(database: Database
     let mut hub = hub(database).await;
     let mut listener = broker.listen("hub/#").await;
     let mut settings = broker.settings();
-    settings["last_will"] = json!({"topic": "hub/gone", "payload": "without a word", "qos": 1});
+    settings["last_will"] =
+        json!({"topic": "hub/gone", "payload": "without a word", "qos": 1, "retain": true});
     let made = hub.post("integrations", &publishing(settings)).await;
     let made = made.created();
     assert_eq!(made["target"]["broker"]["has_client_key"], true, "{made}");
@@ -142,65 +143,13 @@ async fn a_client_certificate_lets_in_and_a_last_will_is_left(database: Database
     hub.uplink(&connection, EUI).await;
     assert_eq!(listener.next_message().await.2, "hub/_/d/data");
     hub.end(Signal::SIGKILL).await;
-    let (_, _, topic, payload) = listener.next().await;
+    let (qos, _, topic, payload) = listener.next().await;
     assert_eq!(
-        (topic.as_str(), payload.as_str()),
-        ("hub/gone", "without a word")
+        (qos, topic.as_str(), payload.as_str()),
+        (1, "hub/gone", "without a word")
     );
-}
-
-async fn what_a_broker_refuses_is_told(database: Database) {
-    let broker = Broker::start(Door::Password).await;
-    let hub = hub(database.clone()).await;
-    let mut wrong = broker.settings();
-    wrong["password"] = "wrong".into();
-    let made = hub.post("integrations", &publishing(wrong.clone())).await;
-    let made = made.created();
-    let tts = hub.connect("tts").await;
-    hub.device("d", &tts, EUI, json!({})).await;
-    hub.uplink(&tts, EUI).await;
-    let dead = delivered(&hub, &made, "dead").await;
-    let error = dead["last_error"].as_str().unwrap();
-    assert!(error.starts_with("the broker"), "{error}");
-
-    let subscribing = hub.connect_as(&connection(&wrong, &["a"])).await;
-    let path = format!("network-connections/{}", subscribing.id);
-    let view = eventually("the refusal is told", async || {
-        let view = hub.get(&path).await.ok();
-        let error = view["health"]["subscription"]["error"].as_str()?.to_owned();
-        error.starts_with("the broker").then_some(view)
-    })
-    .await;
-    assert_eq!(view["health"]["subscription"]["connected"], false, "{view}");
-    hub.put(&path, &connection(&broker.settings(), &["a"]))
-        .await
-        .ok();
-    is_subscribed(&hub, &subscribing).await;
-    let refusing = FakeBroker::start(Mood::Refusal).await;
-    let refused = connection(&json!({"url": refusing.url}), &["secret/#"]);
-    hub.put(&path, &refused).await.ok();
-    eventually("the refused topic is told", async || {
-        let view = hub.get(&path).await.ok();
-        let error = view["health"]["subscription"]["error"].as_str()?.to_owned();
-        (error == "the broker refuses the topic secret/#").then_some(())
-    })
-    .await;
-
-    if matches!(database, Database::Sqlite) {
-        let mut hub = self::hub(database).await;
-        let body = connection(&broker.settings(), &["a"]);
-        let subscribing = hub.connect_as(&body).await;
-        // The operator allows less than before.
-        hub.end(Signal::SIGTERM).await;
-        hub.start_again_with(&[]).await;
-        let path = format!("network-connections/{}", subscribing.id);
-        eventually("the address is refused", async || {
-            let view = hub.get(&path).await.ok();
-            let error = view["health"]["subscription"]["error"].as_str()?.to_owned();
-            error.contains("is not public").then_some(())
-        })
-        .await;
-    }
+    let (_, is_retained, topic, _) = broker.listen("hub/#").await.next().await;
+    assert_eq!((is_retained, topic.as_str()), (true, "hub/gone"));
 }
 
 async fn messages_are_recorded_and_poison_blocks_nothing(database: Database) {
@@ -283,11 +232,15 @@ async fn nothing_acknowledged_is_lost_with_the_broker(database: Database) {
     eventually("the hub notices", async || {
         let path = format!("network-connections/{}", connection.id);
         let view = hub.get(&path).await.ok();
-        (view["health"]["subscription"]["connected"] == false).then_some(())
+        let subscription = &view["health"]["subscription"];
+        let since = &subscription["connected_since"];
+        (subscription["connected"] == false).then(|| assert_eq!(*since, Value::Null, "{view}"))
     })
     .await;
     broker.start_again().await;
-    is_subscribed(&hub, &connection).await;
+    let view = is_subscribed(&hub, &connection).await;
+    let since = &view["health"]["subscription"]["connected_since"];
+    assert!(since.as_str() > view["updated_at"].as_str(), "{view}");
     for counter in 10..20 {
         broker.publish("up", &message(counter)).await;
     }

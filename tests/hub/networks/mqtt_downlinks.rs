@@ -20,6 +20,7 @@ on_both_databases!(
     news_that_are_quicker_than_the_note_count,
     any_broker_gets_what_the_template_says,
     what_a_broker_that_is_away_does_not_take_goes_out_once_when_it_is_back,
+    a_broker_that_is_away_is_tried_again_soon,
     what_cannot_be_published_is_told,
 );
 
@@ -350,6 +351,28 @@ async fn what_a_broker_that_is_away_does_not_take_goes_out_once_when_it_is_back(
     for payload in ["02", "04"] {
         assert_eq!(listener.next().await.3, payload);
     }
+}
+
+async fn a_broker_that_is_away_is_tried_again_soon(database: Database) {
+    let flags = [&FLAGS[..3], &["3600"]].concat();
+    let hub = Hub::start_with(database, &flags).await;
+    let mut broker = Broker::start(Door::Open).await;
+    let connection = subscribed(&hub, generic(&broker), "AA00000000000001").await;
+    let topic = json!({"type": "mqtt", "topic": "down", "payload": "{{payload_hex}}"});
+    hub.sends_downlinks(&connection, &topic).await;
+    broker.end(Signal::SIGTERM).await;
+    let queued = queue(&hub, json!({})).await;
+    let path = format!("devices/d/downlinks/{}", queued["id"].as_str().unwrap());
+    let waiting = eventually("the attempt has failed", async || {
+        let found = hub.get(&path).await.ok();
+        (found["last_error"].is_string() && found["next_attempt_at"].is_string()).then_some(found)
+    })
+    .await;
+    let time = |name: &str| -> chrono::DateTime<chrono::Utc> {
+        waiting[name].as_str().unwrap().parse().unwrap()
+    };
+    let waits = (time("next_attempt_at") - time("updated_at")).num_seconds();
+    assert!((0..=30).contains(&waits), "{waiting}");
 }
 
 async fn what_cannot_be_published_is_told(database: Database) {

@@ -14,6 +14,7 @@ use crate::{
 };
 
 on_both_databases!(
+    a_quiet_connection_is_kept_by_pings,
     a_message_that_is_too_large_blocks_nothing,
     a_message_of_any_size_blocks_nothing_in_web_sockets,
     what_a_broker_retains_is_recorded_once,
@@ -25,6 +26,25 @@ on_both_databases!(
 async fn view(hub: &Hub, connection: &Connection) -> Value {
     let path = format!("network-connections/{}", connection.id);
     hub.get(&path).await.ok()
+}
+
+async fn a_quiet_connection_is_kept_by_pings(database: Database) {
+    let broker = Broker::start(Door::Open).await;
+    let hub = hub(database).await;
+    let mut settings = broker.settings();
+    settings["keep_alive_s"] = 5.into();
+    subscribe_as(&hub, &settings, &["up"]).await;
+    // The broker cuts a client off that is silent for one and a half times as long.
+    eventually("there were two pings", async || {
+        let log = broker.log();
+        let pings = log.matches("Received PINGREQ from thingshub").count();
+        (pings >= 2).then_some(())
+    })
+    .await;
+    let log = broker.log();
+    assert!(!log.contains("exceeded timeout"), "{log}");
+    let is_told = |line: &str| line.contains("as thingshub") && line.contains("k5");
+    assert!(log.lines().any(is_told), "{log}");
 }
 
 async fn a_message_that_is_too_large_blocks_nothing(database: Database) {

@@ -1,7 +1,7 @@
 //! Messages of a network server that is set up wrongly are visible at the connection.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     sample,
@@ -93,6 +93,8 @@ async fn what_is_refused_is_counted(database: Database) {
         let health = hub.get(&path).await.ok()["health"].clone();
         assert_eq!(health["malformed"], count, "{health}");
         assert_eq!(health["last_error"], error, "{health}");
+        assert!(health["last_error_at"].is_string(), "{health}");
+        assert_eq!(health["last_message_at"], Value::Null, "{health}");
         assert_eq!(health["state"], "failing", "{health}");
         assert_eq!(health["error_rate"], 1.0, "{health}");
     }

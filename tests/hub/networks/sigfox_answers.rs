@@ -12,6 +12,7 @@ use crate::support::{
 
 on_both_databases!(
     an_answer_that_does_not_arrive_is_given_again,
+    an_answer_has_no_downlink_of_another_network,
     copies_at_once_get_one_downlink,
     what_a_base_station_has_sent_is_not_given_again,
 );
@@ -75,6 +76,21 @@ async fn an_answer_that_does_not_arrive_is_given_again(database: Database) {
     assert_eq!(ask(&hub, &connection, 7).await, (data(1), true));
     let events = hub.list("devices/d/events?kind=downlink_sent").await;
     assert_eq!(events.len(), 2, "{events:#?}");
+}
+
+async fn an_answer_has_no_downlink_of_another_network(database: Database) {
+    let (hub, connection, _) = hub(database, 1).await;
+    let settings = json!({"name": "other", "settings": {"type": "sigfox"}});
+    let other = hub.connect_as(&settings).await;
+    hub.sends_downlinks(&other, &json!({"type": "sigfox"}))
+        .await;
+    let addresses = [&connection, &other]
+        .map(|one| json!({"network_connection_id": one.id, "network_device_id": DEVICE}));
+    let both = json!({"connectivity": {"connections": addresses}});
+    hub.put("devices/d", &both).await.ok();
+    let nothing = json!({"noData": true});
+    assert_eq!(ask(&hub, &other, 7).await, (nothing, false));
+    assert_eq!(ask(&hub, &connection, 8).await, (data(1), false));
 }
 
 async fn copies_at_once_get_one_downlink(database: Database) {

@@ -8,7 +8,7 @@ use crate::{
     sample_json,
     support::{
         database::{Database, on_both_databases},
-        server::Hub,
+        server::{Hub, things_stack},
     },
 };
 
@@ -43,6 +43,19 @@ async fn unknown_devices_are_counted_and_adopted(database: Database) {
     );
     let (first, last) = (&unknown[0]["first_seen_at"], &unknown[0]["last_seen_at"]);
     assert!(first.as_str() < last.as_str(), "{unknown:?}");
+
+    // What the network calls it, where its messages tell.
+    let tts = hub.connect("tts").await;
+    hub.ingest(&tts, things_stack("AA00000000000009"))
+        .await
+        .ok();
+    let sent: Value = serde_json::from_str(&things_stack("")).unwrap();
+    let ids = &sent["end_device_ids"];
+    let list = format!("network-connections/{}/unknown-devices", tts.id);
+    let named = hub.list(&list).await.remove(0);
+    assert_eq!(named["network_name"], ids["device_id"]);
+    let application = &ids["application_ids"]["application_id"];
+    assert_eq!(&named["application"], application);
 
     let adopt = format!("{path}/1000000000000001/adopt");
     let body = json!({"id": "one", "labels": ["site=berlin"]});

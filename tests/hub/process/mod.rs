@@ -12,6 +12,7 @@ mod json_logs;
 mod kept_secrets;
 mod life;
 mod metrics;
+mod metrics_pages;
 mod old_jobs;
 mod old_uplinks;
 mod outgoing_bounds;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{repository, support::database::surroundings};
+use crate::{repository, support::database::of_postgres};
 
 /// A PostgreSQL that this test alone uses; gone with its handle.
 pub struct Cluster {
@@ -14,10 +14,7 @@ pub struct Cluster {
 impl Cluster {
     /// Starts one, if there is a PostgreSQL.
     pub fn start() -> Option<Self> {
-        if surroundings("THINGSHUB_TEST_POSTGRES_CONTROL").is_none() {
-            println!("THINGSHUB_TEST_POSTGRES_CONTROL is not set: not run");
-            return None;
-        }
+        of_postgres("THINGSHUB_TEST_POSTGRES_CONTROL")?;
         // Its server runs as another user, who must reach the folder.
         let folder = tempfile::tempdir().unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);

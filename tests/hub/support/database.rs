@@ -90,11 +90,22 @@ where
 }
 
 fn server() -> Option<String> {
-    let url = surroundings("THINGSHUB_TEST_POSTGRES_URL");
-    if url.is_none() {
-        println!("THINGSHUB_TEST_POSTGRES_URL is not set: not run");
+    of_postgres("THINGSHUB_TEST_POSTGRES_URL")
+}
+
+/// A variable of the environment about the PostgreSQL of the tests. Fails if it is not set, unless another one says that
+/// tests on PostgreSQL are left out on purpose.
+pub fn of_postgres(name: &str) -> Option<String> {
+    let value = surroundings(name);
+    if value.is_none() {
+        assert!(
+            surroundings("THINGSHUB_TEST_WITHOUT_POSTGRES").is_some(),
+            "{name} is not set: run the tests by scripts/with-postgres, or set THINGSHUB_TEST_WITHOUT_POSTGRES=1 to leave \
+             those on PostgreSQL out"
+        );
+        println!("{name} is not set: not run");
     }
-    url
+    value
 }
 
 fn new_name() -> String {

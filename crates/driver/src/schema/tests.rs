@@ -243,6 +243,20 @@ fn defaults_are_data() {
 }
 
 #[test]
+fn what_is_desired_has_the_defaults_of_what_it_leaves_out() {
+    let text = "properties: {s: {type: object, configurable: true, properties: \
+        {a: {type: int8, default: 1}, b: {type: int8}}}}";
+    let nested = Schema::parse(text).unwrap();
+    let with = |desired| nested.with_defaults(&object(desired));
+    assert_eq!(with(json!({})), object(json!({"s": {"a": 1}})));
+    assert_eq!(
+        with(json!({"s": {"b": 2}})),
+        object(json!({"s": {"a": 1, "b": 2}}))
+    );
+    assert_eq!(with(json!({"s": {"a": 3}})), object(json!({"s": {"a": 3}})));
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_place() {
     for (text, told) in [
         ("[]".to_owned(), "schema: must be an object"),
