@@ -1,7 +1,8 @@
 //! The hub from outside: real server processes, spoken to over HTTPS, on SQLite and PostgreSQL.
 //!
 //! PostgreSQL is used when `THINGSHUB_TEST_POSTGRES_URL` names a superuser's database
-//! (`scripts/with-postgres cargo test` sets it up); each test makes a database of its own.
+//! (`scripts/with-postgres cargo test` sets it up); each test makes a database of its own. Without it, tests on
+//! PostgreSQL fail, unless `THINGSHUB_TEST_WITHOUT_POSTGRES` is set.
 
 #![expect(
     clippy::unwrap_used,

@@ -154,6 +154,11 @@ class Trial:
         tests = sorted(f"{test.id} {test.digest}" for test in self.reaching(change))
         return hashlib.sha256("\n".join(tests).encode()).hexdigest()[:16]
 
+    def digest_of(self, by):
+        """Changes when the test that noticed a change may have become another; nothing if it is gone."""
+        name = by.removesuffix(" (late)")
+        return next((test.digest for test in self.tests if test.name == name), None)
+
     def fails(self, tests, number):
         """Returns whether tests fail with a change. A test that failed late must pass in time without the change on the
         same, perhaps crowded, machine; else both are done again."""
@@ -187,7 +192,7 @@ class Trial:
         for together in [*units.values(), *([test] for test in servers)]:
             if by := self.fails(together, change.number):
                 self.noticed[by] = self.noticed.get(by, 0) + 1
-                return {"result": "noticed", "by": by}
+                return {"result": "noticed", "by": by, "as": self.digest_of(by)}
         return {"result": "survived", "tests": len(tests), "digest": self.digest(change)}
 
     def all(self, changes, keep):
