@@ -262,52 +262,70 @@ def refused_caller(name):
     return Before(change)
 
 
-# Each fault: what it is, the operations to look at, how it is planted, and where several tests notice
-# it, the title of the failure that it must end in.
+# Each fault: what it is, the operations to look at, how it is planted, and the title of the failure that it must end
+# in, so that it is not noticed for another reason.
 FAULTS = {
-    "an undeclared status, 202 for 200": (["list_devices"], status_202),
-    "a wrong status, 200 for 201": (["create_data_table"], status_200),
-    "a wrong status, 404 for what exists": (["get_device"], denies_all),
-    "a wrong status, 403 for 401": (["get_device"], status_403),
-    "an error object with one member more": (["get_device"], extra_member),
-    "an error object without its code": (["get_device"], missing_code),
-    "an error object with another code": (["get_device"], other_code),
-    "an error that is plain text": (["get_device"], plain_error),
-    "a 500 with a proper error object": (["get_data_table"], status_500),
-    "a 500 for what is invalid": (["list_devices"], status_500_for_400),
-    "405 for an undeclared method": (["get_device"], status_405),
-    "200 for an undeclared method": (["get_device"], undeclared_200),
-    "no X-Request-Id": (["list_integrations"], no_request_id),
-    "201 without Location": (["create_data_table"], no_location),
-    "401 without WWW-Authenticate": (["get_device"], no_challenge),
-    "an error without X-Error-Reason": (["get_device"], no_reason),
-    "a reason of another status": (["get_device"], reason_of_another_status),
-    "a reason that the operation does not list": (["list_devices"], unlisted_reason),
-    "a reason that nobody lists": (["list_devices"], made_up_reason),
-    "a wrong X-Error-Field": (["list_devices"], wrong_field),
-    "a 404 for a method without Allow": (["get_device"], no_allow),
-    "a member that is not described": (["get_device"], in_device(lambda body: body.update(hint="new"))),
-    "one deeper down": (["get_device"], in_device(lambda body: body["state"].update(hint="new"))),
-    "a required member missing": (["get_device"], in_device(lambda body: body.pop("name"))),
-    "null where nothing is null": (["get_device"], in_device(lambda body: body.update(name=None))),
-    "a number where the document says a time": (["get_device"], in_device(lambda body: body.update(created_at=5))),
-    "an event of a stream that is not as described": (["follow_events"], wrong_event),
-    "a media type that is not declared": (["list_data_tables"], wrong_media_type),
-    "invalid requests accepted": (["list_devices"], accepts_anything),
-    "requests without a token accepted": (["list_devices"], Before(accepts_anybody)),
-    "a viewer who may write": (["create_data_table", "update_data_table"], Before(viewer_writes)),
-    "a viewer who may read the audit log": (["list_audit_log"], Before(viewer_administers)),
-    "another tenant's resource given to a stranger": (["get_device"], Before(stranger_reads)),
-    "another tenant's resource deleted by a stranger": (["get_integration"], Before(stranger_deletes)),
-    "an editor who may read the audit log": (["list_audit_log"], by_caller("editor", ["GET"])),
-    "an editor who may make users": (["create_user"], by_caller("editor", ["POST"])),
-    "an editor who may not write": (["update_data_table"], refused_caller("editor")),
-    "a key for devices that opens data tables": (["list_data_tables"], by_caller("devices:read", ["GET"])),
-    "a key for reading that writes": (["update_data_table"], by_caller("read", ["PUT"])),
-    "a key for devices that opens no device": (["list_devices"], refused_caller("devices:read")),
-    "an ingest key that opens devices": (["list_devices"], by_caller("ingest", ["GET"])),
-    "a wrong ingest key accepted": (["create_uplink"], Before(wrong_ingest_key)),
-    "an invalid body accepted by a write": (["create_data_table"], With(takes_invalid)),
+    "an undeclared status, 202 for 200": (["list_devices"], status_202, "A status outside the contract"),
+    "a wrong status, 200 for 201": (["create_data_table"], status_200, "Undocumented status code"),
+    "a wrong status, 404 for what exists": (["get_device"], denies_all, "404 for what exists"),
+    "a wrong status, 403 for 401": (["get_device"], status_403, "Not as the permission table has it for nobody"),
+    "an error object with one member more": (["get_device"], extra_member, "Not the contract's error object"),
+    "an error object without its code": (["get_device"], missing_code, "Not the contract's error object"),
+    "an error object with another code": (["get_device"], other_code, "Not the contract's error object"),
+    "an error that is plain text": (["get_device"], plain_error, "Not the contract's error object"),
+    "a 500 with a proper error object": (["get_data_table"], status_500, "Server error"),
+    "a 500 for what is invalid": (["list_devices"], status_500_for_400, "Server error"),
+    "405 for an undeclared method": (["get_device"], status_405, "Undeclared method"),
+    "200 for an undeclared method": (["get_device"], undeclared_200, "Undeclared method"),
+    "no X-Request-Id": (["list_integrations"], no_request_id, "No X-Request-Id"),
+    "201 without Location": (["create_data_table"], no_location, "No Location"),
+    "401 without WWW-Authenticate": (["get_device"], no_challenge, "No WWW-Authenticate"),
+    "an error without X-Error-Reason": (["get_device"], no_reason, "No X-Error-Reason"),
+    "a reason of another status": (["get_device"], reason_of_another_status, "No X-Error-Reason"),
+    "a reason that the operation does not list": (["list_devices"], unlisted_reason, "An unlisted reason"),
+    "a reason that nobody lists": (["list_devices"], made_up_reason, "No X-Error-Reason"),
+    "a wrong X-Error-Field": (["list_devices"], wrong_field, "A wrong X-Error-Field"),
+    "a 404 for a method without Allow": (["get_device"], no_allow, "No Allow"),
+    "a member that is not described": (
+        ["get_device"], in_device(lambda body: body.update(hint="new")), "An undescribed member"),
+    "one deeper down": (
+        ["get_device"], in_device(lambda body: body["state"].update(hint="new")), "An undescribed member"),
+    "a required member missing": (["get_device"], in_device(lambda body: body.pop("name")), "Response violates schema"),
+    "null where nothing is null": (
+        ["get_device"], in_device(lambda body: body.update(name=None)), "Response violates schema"),
+    "a number where the document says a time": (
+        ["get_device"], in_device(lambda body: body.update(created_at=5)), "Response violates schema"),
+    "an event of a stream that is not as described": (
+        ["follow_events"], wrong_event, "SSE event payload violates content schema"),
+    "a media type that is not declared": (["list_data_tables"], wrong_media_type, "Undocumented Content-Type"),
+    "invalid requests accepted": (["list_devices"], accepts_anything, "Schema-violating request accepted"),
+    "requests without a token accepted": (
+        ["list_devices"], Before(accepts_anybody), "API accepts requests without authentication"),
+    "a viewer who may write": (
+        ["create_data_table", "update_data_table"], Before(viewer_writes), "Not refused to the viewer"),
+    "a viewer who may read the audit log": (
+        ["list_audit_log"], Before(viewer_administers), "Not refused to the viewer"),
+    "another tenant's resource given to a stranger": (
+        ["get_device"], Before(stranger_reads), "Not refused to the stranger"),
+    "another tenant's resource deleted by a stranger": (
+        ["get_integration"], Before(stranger_deletes), "Not refused to the stranger"),
+    "an editor who may read the audit log": (
+        ["list_audit_log"], by_caller("editor", ["GET"]), "Not as the permission table has it for editor"),
+    "an editor who may make users": (
+        ["create_user"], by_caller("editor", ["POST"]), "Not as the permission table has it for editor"),
+    "an editor who may not write": (
+        ["update_data_table"], refused_caller("editor"), "Not as the permission table has it for editor"),
+    "a key for devices that opens data tables": (
+        ["list_data_tables"], by_caller("devices:read", ["GET"]), "Not as the permission table has it for devices:read"),
+    "a key for reading that writes": (
+        ["update_data_table"], by_caller("read", ["PUT"]), "Not as the permission table has it for read"),
+    "a key for devices that opens no device": (
+        ["list_devices"], refused_caller("devices:read"), "Not as the permission table has it for devices:read"),
+    "an ingest key that opens devices": (
+        ["list_devices"], by_caller("ingest", ["GET"]), "Not as the permission table has it for ingest"),
+    "a wrong ingest key accepted": (["create_uplink"], Before(wrong_ingest_key), "Taken with no key"),
+    "an invalid body accepted by a write": (
+        ["create_data_table"], With(takes_invalid), "Schema-violating request accepted"),
     "a new resource that is answered and lost": (["create_data_table"], With(loses_new), "Nothing at Location"),
     "a change that is answered and not made": (["update_data_table"], Before(loses_change), "Answered otherwise than sent"),
     "a change that is stored otherwise": (["update_data_table"], With(changes_otherwise), "Changed otherwise than answered"),
@@ -317,10 +335,15 @@ FAULTS = {
     "503 without Retry-After": (["get_device"], unavailable, "No Retry-After"),
     "a secret in an answer": (["get_integration"], gives_secret_away, "A secret in an answer"),
     "a token in a header": (["get_integration"], secret_in_header, "A secret in an answer"),
-    "a value that is not in the enumeration": (["get_device"], in_device(lambda body: body.update(health="splendid"))),
-    "a value beyond the maximum": (["get_device"], in_device(lambda body: body.update(revision=2**60))),
-    "a value below the minimum": (["get_device"], in_device(lambda body: body.update(revision=-1))),
-    "a text that its pattern does not match": (["get_data_table"], in_column({"path": "two\nlines"})),
-    "a text that is too long": (["get_data_table"], in_column({"unit": "m" * 500})),
-    "a time in another format": (["get_device"], in_device(lambda body: body.update(created_at="yesterday"))),
+    "a value that is not in the enumeration": (
+        ["get_device"], in_device(lambda body: body.update(health="splendid")), "Response violates schema"),
+    "a value beyond the maximum": (
+        ["get_device"], in_device(lambda body: body.update(revision=2**60)), "Response violates schema"),
+    "a value below the minimum": (
+        ["get_device"], in_device(lambda body: body.update(revision=-1)), "Response violates schema"),
+    "a text that its pattern does not match": (
+        ["get_data_table"], in_column({"path": "two\nlines"}), "Response violates schema"),
+    "a text that is too long": (["get_data_table"], in_column({"unit": "m" * 500}), "Response violates schema"),
+    "a time in another format": (
+        ["get_device"], in_device(lambda body: body.update(created_at="yesterday")), "Response violates schema"),
 }
