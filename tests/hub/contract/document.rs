@@ -210,7 +210,7 @@ async fn plain_http_is_told_to_use_https() {
     }
 }
 
-/// What the hub answers to a request without TLS that has these headers.
+/// Returns the response to a request without TLS that has these headers.
 async fn ask_in_plain(hub: &Hub, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(&hub.address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: hub\r\n{headers}Connection: close\r\n\r\n");

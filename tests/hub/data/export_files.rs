@@ -1,4 +1,4 @@
-//! What is in the files of scheduled exports, and what makes none.
+//! Content of the files of scheduled exports, and exports that are refused.
 
 use std::{fs, io::Read};
 

@@ -1,4 +1,4 @@
-//! What the metrics tell of deliveries that wait.
+//! Metrics of deliveries that wait.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What pages, alert rules and dashboards say of the metrics.
+//! Metrics in the documentation, the alert rules and the dashboards: each of them exists as it is described.
 
 use std::collections::{BTreeMap, BTreeSet};
 
