@@ -193,7 +193,7 @@ class Peak:
         self.kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
-def peaks(hub, small, large, growth_max_kib, turns=3):
+def peaks(hub, small, large, growth_max_kib, turns=5):
     """The most memory of the hub, in KiB, while `small` and while `large` run, which do the same with less and with more.
 
     The allocator keeps and gives back memory when it likes, so one reading is up to 10 MiB off. What needs memory for its
