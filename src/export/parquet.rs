@@ -4,7 +4,10 @@
 //! is never taken for a complete one. The memory of an export is that of one group, plus some 100 bytes of the footer
 //! for each column of each group.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{Arc, LazyLock},
+};
 
 use parquet::{
     basic::{Compression, LogicalType, Repetition, TimeUnit, Type as PhysicalType},
@@ -17,6 +20,7 @@ use parquet::{
     schema::types::{Type, TypePtr},
 };
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::{Field, FieldKind, Format};
 use crate::{error::Error, store::data::Row, threads::run_apart};
@@ -25,8 +29,13 @@ use crate::{error::Error, store::data::Row, threads::run_apart};
 const GROUP_ROWS_MAX: usize = 20_000;
 /// Number of bytes of values after which a group is written.
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Maximum number of groups that are written at a time, so that exports which are given up leave little work behind.
+const WRITTEN_AT_ONCE: usize = 2;
 /// Names of the first two columns.
 const FIXED: [&str; 2] = ["time", "device_id"];
+
+static WRITING: LazyLock<Arc<Semaphore>> =
+    LazyLock::new(|| Arc::new(Semaphore::new(WRITTEN_AT_ONCE)));
 
 /// Parquet file.
 #[derive(Default)]
@@ -105,7 +114,10 @@ impl Parquet {
             let bytes = mem::take(writer.inner_mut());
             Ok((writer, bytes))
         };
-        let (writer, bytes) = run_apart("parquet", || work().map_err(parquet_error)).await?;
+        let place = WRITING.clone().acquire_owned().await;
+        let place = place.map_err(Error::internal)?;
+        let work = || work().map_err(parquet_error);
+        let (writer, bytes) = run_apart("parquet", place, work).await?;
         self.writer = Some(writer).filter(|_| !is_last);
         Ok(bytes)
     }

@@ -187,11 +187,9 @@ impl RowImportsApi {
         let encoding = file.told_encoding()?;
         let (is_raw, row_max) = (raw.0.unwrap_or_default(), self.hub.config.body_max_bytes);
         // Held to the end, because the rows take as much memory as the file until they are stored.
-        let _place = file.place.clone();
+        let place = file.place.clone();
         let now = scope.now();
-        let new = run_apart("row import", move || {
-            // Moves the whole file with its place, because the work goes on if the request is cancelled.
-            let file = file;
+        let new = run_apart("row import", place.clone(), move || {
             let rules = File {
                 format,
                 encoding,

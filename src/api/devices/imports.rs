@@ -178,10 +178,8 @@ impl DeviceImportsApi {
         let format = file.format(format.0.map(Format::from))?;
         let told = file.told_encoding()?;
         // Held to the end, because the rows take as much memory as the file until they are stored.
-        let _place = file.place.clone();
-        let rows = run_apart("import", move || {
-            // Moves the whole file with its place, because the work goes on if the request is cancelled.
-            let file = file;
+        let place = file.place.clone();
+        let rows = run_apart("import", place.clone(), move || {
             format.read(&file.bytes, told, row_max)
         });
         let rows = rows.await?;

@@ -152,9 +152,7 @@ impl DriverArchivesApi {
             .into_iter()
             .map(|version| folder(&key, &metadata, version));
         let folders = folders.collect::<Result<Vec<_>, Error>>()?;
-        let bytes = run_apart("archive", move || {
-            // The work goes on if the request is cancelled, so it keeps its place.
-            let _kept = place;
+        let bytes = run_apart("archive", place, move || {
             archive::pack(&folders, modified_s)
         })
         .await?;
@@ -189,11 +187,7 @@ impl DriverArchivesApi {
         // The rest of `archive` holds its place to the end of the request, and `place` holds it for the work,
         // which goes on if the request is cancelled.
         let (bytes, place) = (std::mem::take(&mut archive.bytes), archive.place.clone());
-        let folders = run_apart("archive", move || {
-            let _kept = place;
-            archive::unpack(&bytes)
-        })
-        .await?;
+        let folders = run_apart("archive", place, move || archive::unpack(&bytes)).await?;
         let mut projects = folders.iter().map(Unpacked::read);
         let first = projects.next();
         let first = first.ok_or_else(|| Error::field("archive", "must contain a driver"))??;

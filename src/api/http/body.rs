@@ -184,9 +184,7 @@ pub async fn read_encoded(
     let places = places.ok_or_else(|| Error::internal("nothing bounds uncompressing"))?;
     let place = places.acquire_owned().await.map_err(Error::internal)?;
     // Runs on a thread of its own, because a few compressed bytes can take long to uncompress.
-    run_apart("uncompress", move || {
-        // The work goes on after its caller was cancelled, so it keeps its place until it ends.
-        let _kept = place;
+    run_apart("uncompress", place, move || {
         encoding.decode(bytes, max_bytes)
     })
     .await

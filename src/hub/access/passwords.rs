@@ -150,11 +150,6 @@ impl Passwords {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turn = self.running.take(place.owner).await;
-        run_apart("password", move || {
-            // The work goes on if the client disconnects, so it keeps its place and its turn until its end.
-            let _kept = (place, turn);
-            work()
-        })
-        .await
+        run_apart("password", (place, turn), work).await
     }
 }

@@ -126,6 +126,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "Groups of rows of Parquet",
+        &[("export/parquet.rs", "WRITTEN_AT_ONCE")],
+    ),
+    (
         "Scheduled exports of a data table",
         &[("store/data/scheduled/mod.rs", "EXPORTS_MAX")],
     ),

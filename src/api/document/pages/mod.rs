@@ -18,17 +18,16 @@ mod redoc;
 mod site;
 mod swagger_ui;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use poem::{Endpoint, EndpointExt, Request, Response, Result, Route, get, handler};
-use tokio::sync::OnceCell;
 
 use self::{
     file::{Caching, File},
     site::Site,
 };
 use super::form::{Form, Format, Version};
-use crate::{error::Error, threads};
+use crate::{error::Error, threads::Made};
 
 /// Paths of the document, and the form that each has.
 const DOCUMENTS: [(&str, Form); 4] = [
@@ -82,13 +81,11 @@ pub fn routes(
 }
 
 /// The same in every hub of this process.
-static SITE: OnceCell<Site> = OnceCell::const_new();
+static SITE: LazyLock<Made<Site>> = LazyLock::new(Made::default);
 
 #[handler]
 async fn page(request: &Request) -> Result<Response> {
-    let site = SITE
-        .get_or_try_init(|| threads::run_apart("pages", || Ok(Site::build())))
-        .await?;
+    let site = SITE.get("pages", Site::build).await?;
     let path = request.uri().path();
     let file = site.find(path);
     let file = file.ok_or(Error::NoSuchPath)?;
@@ -98,7 +95,7 @@ async fn page(request: &Request) -> Result<Response> {
 /// The document in one form, which is generated and compressed at the first request.
 struct Document {
     make: Arc<dyn Fn() -> File + Send + Sync>,
-    file: OnceCell<File>,
+    file: Made<File>,
 }
 
 impl Document {
@@ -107,7 +104,7 @@ impl Document {
         let make = move || File::new(content_type, Caching::Revalidated, text());
         Self {
             make: Arc::new(make),
-            file: OnceCell::new(),
+            file: Made::default(),
         }
     }
 }
@@ -116,11 +113,8 @@ impl Endpoint for Document {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let make = || {
-            let make = self.make.clone();
-            threads::run_apart("document", move || Ok(make()))
-        };
-        let file = self.file.get_or_try_init(make).await?;
+        let make = self.make.clone();
+        let file = self.file.get("document", move || make()).await?;
         Ok(file.respond(&request))
     }
 }
