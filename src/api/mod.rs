@@ -36,6 +36,7 @@ use self::{
         cross_origin::CrossOrigin,
         declared_error::DeclaredError,
         edge::Edge,
+        exporting::Exporting,
         files::Receiving,
         methods::Methods,
         operations::Operations,
@@ -122,6 +123,7 @@ const ERRORS: &[&[DeclaredError]] = &[
 
 fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
     let hub = || hub.clone();
+    let exporting = Exporting::default();
     let apis = (
         access::sessions::AuthApi { hub: hub() },
         (
@@ -165,11 +167,13 @@ fn operations(hub: &Hub, uplinks: &UplinkPath) -> Operations<AllOperations> {
         ),
         devices::labels::DeviceLabelsApi,
         devices::imports::DeviceImportsApi { hub: hub() },
-        devices::bulk::DeviceBulkApi,
+        devices::bulk::DeviceBulkApi {
+            exporting: exporting.clone(),
+        },
         (
             data::tables::DataTablesApi,
             data::rows::DataTableRowsApi,
-            data::exports::RowExportsApi,
+            data::exports::RowExportsApi { exporting },
             data::fills::DataTableFillsApi { hub: hub() },
             data::imports::RowImportsApi { hub: hub() },
             data::scheduled_exports::ScheduledExportsApi { hub: hub() },

@@ -26,6 +26,7 @@ use crate::{
             patience::{Bounds, Patience},
             probe::Probe,
             reader::Reader,
+            room::Rooms,
             selectors::Selectors,
             shared_clock::SharedClock,
             signals::Signals,
@@ -112,6 +113,7 @@ impl Store {
         let store = Self {
             inner: Arc::new(Inner {
                 kept: Kept::default()
+                    .with(Rooms::default())
                     .with(devices::gather(gatherer.clone()))
                     .with(identity::gather(gatherer.clone()))
                     .with(identity::gather_keys(gatherer.clone()))

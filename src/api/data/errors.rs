@@ -201,6 +201,20 @@ pub const ERRORS: &[DeclaredError] = &[
         message: "too many aggregations of this tenant are in progress; try again",
     },
     DeclaredError {
+        operations: &["list_rows", "list_latest_values"],
+        reason: Reason::Overloaded,
+        cause: "Other large pages of your tenant are being read, or their clients have not taken them yet. Take each \
+                response before the next request, or request a lower `limit`.",
+        message: "too many large pages of this tenant at a time; try again, or request a lower limit",
+    },
+    DeclaredError {
+        operations: &["export_rows", "export_rows_ndjson", "export_rows_parquet"],
+        reason: Reason::Overloaded,
+        cause: "Other exports are running: at most 16 of a tenant and 32 of the hub at a time, of which one as Parquet \
+                counts as 8. Wait for one to end.",
+        message: "too many exports of this tenant at a time; try again",
+    },
+    DeclaredError {
         operations: &["delete_rows"],
         reason: Reason::Invalid,
         cause: "A query parameter breaks its rule, or `to` is before `from`. A `device_id` that no device has is no \

@@ -3,13 +3,17 @@
 //! It has no rows after the one that was the last at its beginning, so that it ends even if devices keep sending.
 //! An error closes the connection instead of ending the file, so a file that ends regularly is complete.
 
+use bytes::Bytes;
 use poem::Body as PoemBody;
 use uuid::Uuid;
 
 use crate::{
     api::{
         data::columns::{Column, ColumnType},
-        http::answer::in_pieces,
+        http::{
+            answer::{in_pieces, in_room},
+            exporting::Place,
+        },
     },
     error::Error,
     export::{
@@ -19,7 +23,7 @@ use crate::{
     },
     store::{
         Page, Scope,
-        core::listing::{Place, Stretch},
+        core::listing::{Place as Position, Stretch},
         data::{self, DataTable, Row, RowFilter},
     },
 };
@@ -38,11 +42,12 @@ pub struct Selection {
     /// Order of the rows.
     pub newest_first: bool,
     /// Place after which the rows start.
-    pub after: Option<Place<Uuid>>,
+    pub after: Option<Position<Uuid>>,
 }
 
 /// Returns the file with the selected rows, as many as there are.
 pub async fn whole<F: Format>(
+    place: Place,
     mut selection: Selection,
     format: F,
     gzip: bool,
@@ -63,18 +68,18 @@ pub async fn whole<F: Format>(
         None => File::new(Source::Nothing, after, fields, format),
     };
     match gzip {
-        true => in_pieces(Gzipped::new(file)).await,
-        false => in_pieces(file).await,
+        true => in_pieces(place, Gzipped::new(file)).await,
+        false => in_pieces(place, file).await,
     }
 }
 
-/// Returns the file with one page of rows, and the place of the next page.
+/// Returns the file with one page of rows, and the position of the next page.
 pub async fn page<F: Format>(
     selection: &Selection,
     mut format: F,
-    limit: u64,
-) -> Result<(Vec<u8>, Option<Place<Uuid>>), Error> {
-    let page = selection.page(selection.after.clone(), limit).await?;
+    stretch: &Stretch<Uuid>,
+) -> Result<(Bytes, Option<Position<Uuid>>), Error> {
+    let page = selection.page(stretch).await?;
     let fields = match &selection.table.provisioned.columns {
         Some(columns) => fields_of(columns),
         None => {
@@ -86,7 +91,7 @@ pub async fn page<F: Format>(
     let mut file = format.begin(fields)?;
     file.extend(format.rows(page.items).await?);
     file.extend(format.end().await?);
-    Ok((file, page.next))
+    Ok((in_room(page.room, file), page.next))
 }
 
 fn fields_of(columns: &[Column]) -> Vec<Field> {
@@ -112,36 +117,28 @@ enum Source {
 }
 
 impl Rows for Source {
-    type Place = Place<Uuid>;
+    type Place = Position<Uuid>;
 
     async fn page(
         &self,
-        after: Option<Place<Uuid>>,
-    ) -> Result<(Vec<Row>, Option<Place<Uuid>>), Error> {
+        after: Option<Position<Uuid>>,
+    ) -> Result<(Vec<Row>, Option<Position<Uuid>>), Error> {
         let Self::All(selection) = self else {
             return Ok((Vec::new(), None));
         };
-        let page = selection.page(after, AT_ONCE).await?;
+        let page = selection.page(&Stretch::step(after, AT_ONCE)).await?;
         Ok((page.items, page.next))
     }
 }
 
 impl Selection {
-    async fn page(
-        &self,
-        after: Option<Place<Uuid>>,
-        limit: u64,
-    ) -> Result<Page<Row, Place<Uuid>>, Error> {
-        let stretch = Stretch {
-            after,
-            ..Stretch::first(limit)
-        };
+    async fn page(&self, stretch: &Stretch<Uuid>) -> Result<Page<Row, Position<Uuid>>, Error> {
         data::rows(
             &self.scope,
             self.table.id,
             &self.filter,
             self.newest_first,
-            &stretch,
+            stretch,
         )
         .await
     }

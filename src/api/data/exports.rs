@@ -20,6 +20,7 @@ use crate::{
             answer::{next_link, success, with_link},
             caller::Caller,
             compression::takes_gzip,
+            exporting::{Exporting, PARQUET_SIZE},
             page::{Cursor, Window},
             parameters::parameter_group,
             types::{Id, Limit},
@@ -34,7 +35,8 @@ use crate::{
 parameter_group! {
     /// Page of a file of rows.
     struct FilePage {
-        /// Maximum number of rows; all rows if omitted.
+        /// Maximum number of rows; all rows if omitted. A page ends earlier if its rows have more than 4 MiB or
+        /// 100,000 values.
         limit: Limit,
         /// Position after which the rows start: the cursor in the `Link` header of the previous page.
         cursor: Cursor,
@@ -49,6 +51,8 @@ trait Kind {
     const DESCRIPTION: &'static str;
     /// True if the response can be compressed as a whole, because its file is not.
     const IS_TEXT: bool;
+    /// Number of exports for which it counts.
+    const SIZE: usize;
 }
 
 /// Response 200 with a file of rows.
@@ -70,6 +74,7 @@ impl Kind for CsvFile {
     const DESCRIPTION: &'static str =
         "The request succeeded. The body contains a header line and one line per row (RFC 4180).";
     const IS_TEXT: bool = true;
+    const SIZE: usize = 1;
 }
 
 impl Kind for NdjsonFile {
@@ -77,6 +82,7 @@ impl Kind for NdjsonFile {
     const CONTENT_TYPE: &'static str = "application/x-ndjson; charset=utf-8";
     const DESCRIPTION: &'static str = "The request succeeded. The body contains one JSON object per line, as in the list of rows.";
     const IS_TEXT: bool = true;
+    const SIZE: usize = 1;
 }
 
 impl Kind for ParquetFile {
@@ -85,10 +91,13 @@ impl Kind for ParquetFile {
     const DESCRIPTION: &'static str =
         "The request succeeded. The body contains an Apache Parquet file.";
     const IS_TEXT: bool = false;
+    const SIZE: usize = PARQUET_SIZE;
 }
 
 /// Endpoints of `data-tables/{id}/rows.csv`, `rows.ndjson` and `rows.parquet`.
-pub struct RowExportsApi;
+pub struct RowExportsApi {
+    pub exporting: Exporting,
+}
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::DataTables")]
 impl RowExportsApi {
@@ -137,7 +146,7 @@ impl RowExportsApi {
             uri,
             headers,
         };
-        request.answer(format).await
+        request.answer(&self.exporting, format).await
     }
 
     /// Export rows as NDJSON
@@ -174,7 +183,7 @@ impl RowExportsApi {
             uri,
             headers,
         };
-        request.answer(ndjson::Ndjson).await
+        request.answer(&self.exporting, ndjson::Ndjson).await
     }
 
     /// Export rows as Parquet
@@ -215,7 +224,8 @@ impl RowExportsApi {
             uri,
             headers,
         };
-        request.answer(parquet::Parquet::default()).await
+        let format = parquet::Parquet::default();
+        request.answer(&self.exporting, format).await
     }
 }
 
@@ -230,7 +240,11 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    async fn answer<K: Kind>(self, format: impl Format) -> Result<RowFile<K>> {
+    async fn answer<K: Kind>(
+        self,
+        exporting: &Exporting,
+        format: impl Format,
+    ) -> Result<RowFile<K>> {
         let scope = self.caller.scope();
         let window = Window::new(self.uri, self.page.limit, self.page.cursor, None)?;
         let table = data::get::<Column>(scope, DataTableId(*self.id)).await?;
@@ -242,7 +256,7 @@ impl Request<'_> {
             after: window.stretch.after.clone(),
         };
         if self.page.limit.is_some() {
-            let (file, next) = export::page(&selection, format, window.stretch.limit).await?;
+            let (file, next) = export::page(&selection, format, &window.stretch).await?;
             let next = next.map(|place| window.next(place)).transpose()?;
             return Ok(RowFile {
                 body: file.into(),
@@ -251,9 +265,10 @@ impl Request<'_> {
                 kind: PhantomData,
             });
         }
+        let place = exporting.enter(scope.tenant(), K::SIZE)?;
         let is_gzip = K::IS_TEXT && takes_gzip(self.headers);
         Ok(RowFile {
-            body: export::whole(selection, format, is_gzip).await?,
+            body: export::whole(place, selection, format, is_gzip).await?,
             is_gzip,
             next: None,
             kind: PhantomData,

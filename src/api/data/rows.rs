@@ -74,7 +74,8 @@ impl DataTableRowsApi {
         /// Unique identifier of the data table.
         id: Path<Id>,
         query: RowQuery,
-        /// Maximum number of rows per page; 50 if omitted.
+        /// Maximum number of rows per page; 50 if omitted. A page ends earlier if its rows have more than 4 MiB or
+        /// 100,000 values.
         limit: Query<Option<Limit>>,
         /// Position of the page: the `next_cursor` of the previous page. Omit it for the first page.
         cursor: Query<Option<Cursor>>,

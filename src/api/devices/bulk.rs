@@ -11,6 +11,7 @@ use crate::{
             answer::{Found, in_pieces},
             body::Body,
             caller::Caller,
+            exporting::Exporting,
             mirror::mirror,
             sheet_file::Format,
             types::{Count, LABELS_MAX, List, yes},
@@ -112,7 +113,9 @@ struct DeviceBulkResult {
 }
 
 /// Endpoints of `devices/export` and `devices/bulk`.
-pub struct DeviceBulkApi;
+pub struct DeviceBulkApi {
+    pub exporting: Exporting,
+}
 
 #[OpenApi(prefix_path = "/api/v3", tag = "Tag::Devices")]
 impl DeviceBulkApi {
@@ -141,6 +144,7 @@ impl DeviceBulkApi {
             selector: selector.0.map(|text| parse_selector(&text)).transpose()?,
             ..Filter::default()
         };
+        let place = self.exporting.enter(caller.scope().tenant(), 1)?;
         let export = Export {
             scope: caller.scope().clone(),
             filter,
@@ -151,7 +155,7 @@ impl DeviceBulkApi {
         };
         Ok(DeviceStream {
             format,
-            body: in_pieces(export).await?,
+            body: in_pieces(place, export).await?,
         })
     }
 
@@ -236,11 +240,7 @@ impl Pieces for Export {
             by: SortBy::Created,
             descending: false,
         };
-        let stretch = Stretch {
-            after: self.after.take(),
-            limit: EXPORTED_AT_ONCE,
-            total: false,
-        };
+        let stretch = Stretch::step(self.after.take(), EXPORTED_AT_ONCE);
         let page = list::list(&self.scope, &self.filter, sort, &stretch).await?;
         self.has_ended = page.next.is_none();
         self.after = page.next;

@@ -1,5 +1,7 @@
 //! Repeated decoding of stored uplinks, as a preview or with the results stored.
 
+use std::mem;
+
 use poem::{IntoResponse, Response, Result, http::StatusCode, http::Uri};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -14,7 +16,7 @@ use crate::{
     api::{
         devices::history::DriverFailure,
         http::{
-            answer::{json, next_link, success, with_link},
+            answer::{json_in, next_link, success, with_link},
             caller::Caller,
             page::{Cursor, Window},
             span::{self, PointInTime},
@@ -24,7 +26,10 @@ use crate::{
     },
     error::{Error, Reason},
     reference::DriverReference,
-    store::devices::{self, uplinks},
+    store::{
+        core::room::Room,
+        devices::{self, uplinks},
+    },
     text::DeviceId,
     uplink::{
         UplinkPath,
@@ -73,6 +78,7 @@ struct RedecodedView {
 struct Stretched {
     body: Redecoding,
     next: Option<String>,
+    room: Room,
 }
 
 /// Endpoint of `devices/{id}/redecode`.
@@ -93,8 +99,9 @@ impl DeviceRedecodeApi {
     /// `next_cursor` until it is null. If the last page ends with the device's newest uplink, the device's reported
     /// state is updated as well.
     ///
-    /// A page has fewer uplinks than `limit` if decoding takes more than 5 seconds. The state of a stateful driver
-    /// starts empty; it is carried over from page to page only with `dry_run=false`.
+    /// A page has fewer uplinks than `limit` if they have more than 4 MiB or 100,000 values, or if decoding takes more than
+    /// 5 seconds. The state of a stateful driver starts empty; it is carried over from page to page only with
+    /// `dry_run=false`.
     ///
     /// Fails with 400 if no driver is given and the device has none, if the driver does not exist, if `to` is before
     /// `from`, or, with `dry_run=false`, if `cursor` does not follow the last page that was written with this version
@@ -136,7 +143,8 @@ impl DeviceRedecodeApi {
             let rule = "must be given: the device has no driver";
             Error::of_field(Reason::Required, "driver", rule)
         })?;
-        let page = uplinks::list(scope, device.key, span, false, &window.stretch).await?;
+        let mut page = uplinks::list(scope, device.key, span, false, &window.stretch).await?;
+        let room = mem::replace(&mut page.room, Room::none());
         let (count, is_last) = (page.items.len(), page.next.is_none());
         let dry_run = dry_run.0.unwrap_or(true);
         let (redecoded, goes_on) = match dry_run {
@@ -162,7 +170,7 @@ impl DeviceRedecodeApi {
             .transpose()?;
         let (next_cursor, next) = next.map(|next| (next.cursor, next.path)).unzip();
         let body = Redecoding::new(dry_run, redecoded, next_cursor)?;
-        Ok(Stretched { body, next })
+        Ok(Stretched { body, next, room })
     }
 }
 
@@ -203,7 +211,8 @@ impl Redecoding {
 
 impl IntoResponse for Stretched {
     fn into_response(self) -> Response {
-        with_link(json(StatusCode::OK, &self.body), self.next.as_deref())
+        let response = json_in(self.room, StatusCode::OK, &self.body);
+        with_link(response, self.next.as_deref())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use poem::{
     Body as PoemBody, IntoResponse, Response,
@@ -16,7 +17,8 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
-use crate::{error::Error, export::pieces::Pieces};
+use super::exporting::Place;
+use crate::{error::Error, export::pieces::Pieces, store::core::room::Room};
 
 /// Response 200 with a resource or a collection.
 pub struct Found<T>(pub T);
@@ -96,14 +98,18 @@ pub fn with_link(mut response: Response, next: Option<&str>) -> Response {
 
 /// Returns a body that is produced piece by piece, as the client reads it. The first piece is produced before
 /// the response begins, so that an immediate failure still has a status code. A later failure closes the
-/// connection, so that no client takes the truncated body for a complete one.
-pub async fn in_pieces(mut pieces: impl Pieces) -> Result<PoemBody, Error> {
+/// connection, so that no client takes the truncated body for a complete one. The body keeps its place among all
+/// exports to its end.
+pub async fn in_pieces(place: Place, mut pieces: impl Pieces) -> Result<PoemBody, Error> {
     let first = pieces.next().await?.unwrap_or_default();
-    let rest = stream::try_unfold(pieces, async |mut pieces| match pieces.next().await {
-        Ok(next) => Ok(next.map(|piece| (piece, pieces))),
-        Err(error) => {
-            tracing::error!(cause = error.causes(), "a response was cut off");
-            Err(io::Error::other(error))
+    let begin = (place, pieces);
+    let rest = stream::try_unfold(begin, async |(place, mut pieces)| {
+        match pieces.next().await {
+            Ok(next) => Ok(next.map(|piece| (piece, (place, pieces)))),
+            Err(error) => {
+                tracing::error!(cause = error.causes(), "a response was cut off");
+                Err(io::Error::other(error))
+            }
         }
     });
     let all = stream::iter([Ok(first)]).chain(rest);
@@ -113,13 +119,34 @@ pub async fn in_pieces(mut pieces: impl Pieces) -> Result<PoemBody, Error> {
 
 /// Returns a JSON response.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    json_in(Room::none(), status, body)
+}
+
+/// Returns a JSON response that keeps its room until it has been sent.
+pub fn json_in(room: Room, status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => Response::builder()
             .status(status)
             .content_type("application/json")
-            .body(bytes),
+            .body(in_room(room, bytes)),
         Err(error) => super::failure::respond(&Error::internal(error)),
     }
+}
+
+/// Returns bytes that keep their room as long as any part of them is held.
+pub fn in_room(room: Room, bytes: Vec<u8>) -> Bytes {
+    struct Kept {
+        bytes: Vec<u8>,
+        _room: Room,
+    }
+
+    impl AsRef<[u8]> for Kept {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    Bytes::from_owner(Kept { bytes, _room: room })
 }
 
 impl<T: Type> ApiResponse for Found<T> {

@@ -9,8 +9,8 @@
 //!   `failure.rs`, `idempotency.rs`, `tasks.rs`
 //! - Requests: `types.rs`, `body.rs`, `json.rs`, `bounds.rs`, `body_room.rs`, `bodiless.rs`, `encoding.rs`, `strict.rs`,
 //!   `union.rs`, `files.rs`, `file_form.rs`, `file_encoding.rs`, `sheet_file.rs`, `csv_layout.rs`, `csv_records.rs`
-//! - Responses, and objects that several resources share: `answer.rs`, `compression.rs`, `page.rs`, `parameters.rs`, `paging.rs`,
-//!   `sort.rs`, `span.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
+//! - Responses, and objects that several resources share: `answer.rs`, `exporting.rs`, `compression.rs`, `page.rs`,
+//!   `parameters.rs`, `paging.rs`, `sort.rs`, `span.rs`, `mirror.rs`, `health_state.rs`, `mqtt_broker.rs`, `server_tls.rs`
 
 pub(super) mod activity;
 pub(super) mod answer;
@@ -29,6 +29,7 @@ pub(super) mod declaration;
 pub(super) mod declared_error;
 pub(super) mod edge;
 pub(super) mod encoding;
+pub(super) mod exporting;
 pub(super) mod failure;
 pub(super) mod file_encoding;
 pub(super) mod file_form;

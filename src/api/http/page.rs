@@ -14,14 +14,18 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{
-    answer::{json, next_link, success, with_link},
+    answer::{json_in, next_link, success, with_link},
     types::{Count, Limit},
 };
 use crate::{
     error::Error,
     store::{
         self,
-        core::listing::{Place, Stretch},
+        core::{
+            listing::{Place, Stretch},
+            part::Ration,
+            room::Room,
+        },
     },
     text::{Kind, Text},
 };
@@ -47,6 +51,7 @@ pub struct Page<T: ParseFromJSON + ToJSON + Type + Serialize> {
 pub struct Listed<T: ParseFromJSON + ToJSON + Type + Serialize> {
     page: Page<T>,
     next: Option<String>,
+    room: Room,
 }
 
 /// An opaque position in a list.
@@ -116,6 +121,7 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
                 after,
                 limit: limit.map_or(LIMIT_DEFAULT, |limit| limit.unsigned_abs()),
                 total: total.unwrap_or_default(),
+                ration: Ration::Page,
             },
         })
     }
@@ -147,6 +153,7 @@ impl<K: Serialize + DeserializeOwned> Window<K> {
                 total: page.total.map(Count::saturating),
             },
             next,
+            room: page.room,
         })
     }
 }
@@ -177,7 +184,8 @@ fn next_page(uri: &Uri, cursor: &str) -> String {
 
 impl<T: ParseFromJSON + ToJSON + Type + Serialize> IntoResponse for Listed<T> {
     fn into_response(self) -> Response {
-        with_link(json(StatusCode::OK, &self.page), self.next.as_deref())
+        let response = json_in(self.room, StatusCode::OK, &self.page);
+        with_link(response, self.next.as_deref())
     }
 }
 

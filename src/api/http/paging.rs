@@ -17,7 +17,8 @@ use crate::error::Error;
 parameter_group! {
     /// Part of a list.
     struct Part {
-        /// Maximum number of items per page.
+        /// Maximum number of items per page. A page ends earlier if its items have more than 4 MiB or 100,000
+        /// values.
         limit: Limit = LIMIT_DEFAULT,
         /// Value of `next_cursor` from the previous page. All parameters except `limit` and `total` must be the same as
         /// for that page. Absent: the first page.

@@ -8,7 +8,10 @@ use crate::{
     hub::Hub,
     store::{
         Page, Scope,
-        core::listing::{Place, Stretch},
+        core::{
+            listing::{Place, Stretch},
+            part::{Ration, Size},
+        },
         data::{
             Row,
             latest::{self, Listed},
@@ -73,8 +76,9 @@ async fn read(
     stretch: &Stretch<String>,
 ) -> Result<Page<Latest, Place<String>>> {
     let page = latest::devices(scope, listed, stretch).await?;
-    let mut items = Vec::new();
-    for device in page.items {
+    let (mut items, mut size, mut next) = (Vec::new(), Size::default(), page.next);
+    let mut devices = page.items.into_iter().peekable();
+    while let Some(device) = devices.next() {
         // Most devices send all of their values at once.
         let mut rows = latest::newest(scope, listed.table, &device, 1).await?;
         let has_all = columns.is_some_and(|columns| {
@@ -90,18 +94,33 @@ async fn read(
         }
         // The device's rows may have been deleted in between.
         if let Some(newest) = rows.first() {
+            let values = values(&rows, columns);
+            size = values.iter().map(LatestValue::size).fold(size, Size::and);
+            if Ration::Page.is_exceeded(size) && devices.peek().is_some() {
+                // The rest of the devices is on the next page.
+                next = Some(Place::of_key(device.clone()));
+                devices = Vec::new().into_iter().peekable();
+            }
             items.push(Latest {
                 time: newest.time,
-                values: values(&rows, columns),
+                values,
                 device_id: device,
             });
         }
     }
     Ok(Page {
         items,
-        next: page.next,
+        next,
         total: page.total,
+        room: scope.room(size)?,
     })
+}
+
+impl LatestValue {
+    fn size(&self) -> Size {
+        let value = serde_json::to_vec(&self.value).unwrap_or_default();
+        Size::of(self.column.as_bytes()).and(Size::of(&value))
+    }
 }
 
 /// Returns the last value of each column, or of each field, in rows of which the newest is the first.

@@ -148,11 +148,7 @@ async fn any_device(scope: &Scope, id: ConnectionId) -> Result<Option<String>> {
         connection: Some(id),
         ..Filter::default()
     };
-    let first = Stretch {
-        after: None,
-        limit: 1,
-        total: false,
-    };
+    let first = Stretch::first(1);
     let sort = Sort {
         by: SortBy::Created,
         descending: false,

@@ -92,11 +92,12 @@ pub async fn list(
     if let Some(action) = &filter.action {
         query = query.filter(Column::Action.eq(action));
     }
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Id.into_expr(), newest_first);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Entry::from))
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(model.id)
+    })
+    .await?;
+    Ok(page.map(Entry::from))
 }
 
 fn object(value: Option<Value>) -> Option<Map<String, Value>> {

@@ -28,6 +28,9 @@ use crate::config::Config;
 /// Prepared statements cached per connection; each number of rows in a multi-row INSERT is its own statement.
 const STATEMENTS_CACHED: usize = 1000;
 
+/// Maximum number of rows that a file's driver reads ahead, each of which may be large.
+const ROWS_AHEAD: usize = 8;
+
 /// Maximum number of readers of a file. Concurrent reads share one statement, so more readers would only use memory.
 const READERS_MAX: u32 = 4;
 
@@ -99,6 +102,7 @@ pub async fn sqlite(
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
                 .statement_cache_capacity(STATEMENTS_CACHED)
+                .row_buffer_size(ROWS_AHEAD)
                 .pragma("cache_size", if is_reader { "-2000" } else { "-8000" })
         });
     if !is_reader {

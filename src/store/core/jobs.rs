@@ -233,11 +233,12 @@ where
     E::Model: Sync,
 {
     let query = scope.find::<E>().filter(E::OF.eq(resource));
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(E::KEY.into_expr(), true);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(E::key(model)));
-    Ok(page.of(total))
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(E::key(model))
+    })
+    .await?;
+    Ok(page)
 }
 
 /// Ends a job as failed after an internal error, unless it has ended meanwhile.

@@ -12,7 +12,11 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::reader::Reader;
+use super::{
+    part::{Ration, RowOf, Rows},
+    reader::Reader,
+    room::Room,
+};
 use crate::{
     clock::{self, Time},
     error::{Error, Result},
@@ -38,6 +42,8 @@ pub struct Stretch<K = i64> {
     pub limit: u64,
     /// True to count all rows that match the filters.
     pub total: bool,
+    /// Size of the section.
+    pub ration: Ration,
 }
 
 /// Period of time.
@@ -96,12 +102,22 @@ enum Kind {
 }
 
 impl<K> Stretch<K> {
-    /// Returns the first section of a list.
+    /// Returns the first rows of a list, for the hub itself.
     pub fn first(limit: u64) -> Self {
         Self {
             after: None,
             limit,
             total: false,
+            ration: Ration::Whole,
+        }
+    }
+
+    /// Returns the rows after a place, for work that goes on with the next ones.
+    pub fn step(after: Option<Place<K>>, limit: u64) -> Self {
+        Self {
+            after,
+            ration: Ration::Step,
+            ..Self::first(limit)
         }
     }
 }
@@ -276,6 +292,38 @@ fn text_of(value: Value) -> String {
     }
 }
 
+/// Reads a section of the rows that the query selects. It ends at its limit or its size, whichever comes first.
+pub(in crate::store) async fn section<'db, Q, K>(
+    scope: &'db Scope,
+    query: Q,
+    order: &Order,
+    stretch: &Stretch<K>,
+    place: impl Fn(&RowOf<Q>) -> Place<K>,
+) -> Result<Page<RowOf<Q>, Place<K>>>
+where
+    Q: Rows + PaginatorTrait<'db, Reader>,
+    K: Clone + Into<Value>,
+{
+    let total = total(scope, &query, stretch).await?;
+    let query = order.of(query, stretch)?;
+    let part = scope.reader().first_rows(query, stretch.ration).await?;
+    let room = match stretch.ration {
+        Ration::Page => scope.room(part.size)?,
+        Ration::Whole | Ration::Step => Room::none(),
+    };
+    let limit = match part.is_cut {
+        // The last row is the one beyond the section, as it is for a section that ends at its limit.
+        true => part.rows.len().saturating_sub(1) as u64,
+        false => stretch.limit,
+    };
+    let page = Page::cut(part.rows, limit, place);
+    Ok(Page {
+        total,
+        room,
+        ..page
+    })
+}
+
 /// Reads a section of the resources that the query selects.
 pub(in crate::store) async fn resources<E>(
     scope: &Scope,
@@ -287,14 +335,8 @@ where
     E: Resource,
     E::Model: ModelTrait<Entity = E> + Send + Sync,
 {
-    let total = total(scope, &query, stretch).await?;
-    let found = sort
-        .order::<E>()
-        .of(query, stretch)?
-        .all(scope.reader())
-        .await?;
-    let page = Page::cut(found, stretch.limit, |row| sort.place::<E>(row));
-    Ok(page.of(total))
+    let (order, place) = (sort.order::<E>(), |row: &_| sort.place::<E>(row));
+    section(scope, query, &order, stretch, place).await
 }
 
 /// Reads a section like [`resources`], each row with its related row of another table.
@@ -310,11 +352,8 @@ where
     R: EntityTrait,
     R::Model: Send + Sync,
 {
-    let total = total(scope, &query, stretch).await?;
-    let query = sort.order::<E>().of(query, stretch)?;
-    let found = query.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |(row, _)| sort.place::<E>(row));
-    Ok(page.of(total))
+    let (order, place) = (sort.order::<E>(), |(row, _): &_| sort.place::<E>(row));
+    section(scope, query, &order, stretch, place).await
 }
 
 impl Span {

@@ -1,5 +1,6 @@
 //! Page of a list.
 
+use super::room::Room;
 use crate::error::Result;
 
 /// Page of a list.
@@ -11,6 +12,8 @@ pub struct Page<T, K> {
     pub next: Option<K>,
     /// Number of items on all pages; `None` if it was not requested.
     pub total: Option<u64>,
+    /// Memory of the page, to be held as long as anything made of it.
+    pub room: Room,
 }
 
 impl<T, K> Page<T, K> {
@@ -23,6 +26,7 @@ impl<T, K> Page<T, K> {
             items,
             next,
             total: None,
+            room: Room::none(),
         }
     }
 
@@ -38,6 +42,7 @@ impl<T, K> Page<T, K> {
             items,
             next: self.next,
             total: self.total,
+            room: self.room,
         })
     }
 
@@ -47,6 +52,7 @@ impl<T, K> Page<T, K> {
             items: self.items.into_iter().map(change).collect(),
             next: self.next,
             total: self.total,
+            room: self.room,
         }
     }
 }

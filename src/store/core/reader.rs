@@ -3,12 +3,20 @@
 //! A server ends its sessions when it restarts, and a proxy may end them at any time. The hub notices on the next
 //! use and repeats the read once over another connection.
 
+use futures_util::StreamExt;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
-    entity::prelude::async_trait::async_trait,
+    StreamTrait, entity::prelude::async_trait::async_trait,
 };
 
-use super::{demand::Demand, failure, patience::Patience, storable, writability::Writability};
+use super::{
+    demand::Demand,
+    failure,
+    part::{Part, Ration, RowOf, Rows},
+    patience::Patience,
+    storable,
+    writability::Writability,
+};
 
 /// Connections that read.
 #[derive(Clone)]
@@ -17,6 +25,19 @@ pub struct Reader {
     writability: Writability,
     patience: Patience,
     demand: Demand,
+}
+
+/// Evaluates the call, a second time if the session was lost.
+macro_rules! read {
+    ($self:ident, $call:expr) => {{
+        let _demanded = $self.demand.enter();
+        match $self.patience.with_acquire().wait($call).await {
+            Err(error) if $self.may_repeat(&error) => {
+                $self.noted($self.patience.with_acquire().wait($call).await)
+            }
+            outcome => outcome,
+        }
+    }};
 }
 
 impl Reader {
@@ -67,22 +88,35 @@ impl Reader {
         may_repeat
     }
 
+    /// Reads the first rows of a query: those of the ration, and one beyond it if there is one.
+    pub(in crate::store) async fn first_rows<Q: Rows>(
+        &self,
+        query: Q,
+        ration: Ration,
+    ) -> Result<Part<RowOf<Q>>, DbErr> {
+        let statement = storable::statement(query.build(self.get_database_backend()));
+        let part = read!(self, self.first_rows_now(statement.clone(), ration))?;
+        part.read::<Q::Selector>()
+    }
+
+    async fn first_rows_now(
+        &self,
+        statement: Statement,
+        ration: Ration,
+    ) -> Result<Part<QueryResult>, DbErr> {
+        let mut part = Part::default();
+        let mut rows = self.pool.stream_raw(statement).await?;
+        while let Some(row) = rows.next().await {
+            if !part.add(row?, ration) {
+                break;
+            }
+        }
+        Ok(part)
+    }
+
     fn noted<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
         outcome.inspect_err(|error| self.writability.note(error))
     }
-}
-
-/// Evaluates the call, a second time if the session was lost.
-macro_rules! read {
-    ($self:ident, $call:expr) => {{
-        let _demanded = $self.demand.enter();
-        match $self.patience.with_acquire().wait($call).await {
-            Err(error) if $self.may_repeat(&error) => {
-                $self.noted($self.patience.with_acquire().wait($call).await)
-            }
-            outcome => outcome,
-        }
-    }};
 }
 
 #[async_trait]

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::{
     handle::Store,
+    part::Size,
     reader::Reader,
+    room::{Room, Rooms},
     rows::{Owned, Revised, find_of},
     signals::{Epoch, Then},
     transaction::DatabaseTransaction,
@@ -85,6 +87,14 @@ impl Scope {
             claim: Some(key_hash),
             ..self.clone()
         }
+    }
+
+    /// Reserves memory for a page of this size.
+    ///
+    /// # Errors
+    /// Fails with an overload if the tenant, or all tenants together, have too many large pages.
+    pub fn room(&self, size: Size) -> Result<Room> {
+        self.store.kept::<Rooms>().take(self.tenant, size.memory())
     }
 
     pub(in crate::store) fn find<E: Owned>(&self) -> Select<E> {

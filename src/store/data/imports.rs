@@ -205,11 +205,12 @@ pub async fn failed_rows(
 ) -> Result<Page<FailedRow, Place>> {
     use data_table_import_row::{Column, Entity};
     let query = scope.find::<Entity>().filter(Column::ImportId.eq(id.0));
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Number.into_expr(), false);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |row| Place::of_key(row.number));
-    Ok(page.of(total).map(|row| FailedRow {
+    let page = listing::section(scope, query, &order, stretch, |row| {
+        Place::of_key(row.number)
+    })
+    .await?;
+    Ok(page.map(|row| FailedRow {
         number: row.number,
         line: row.line,
         device_id: row.device_id,

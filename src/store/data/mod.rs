@@ -255,13 +255,9 @@ pub async fn rows(
     stretch: &Stretch<Uuid>,
 ) -> Result<Page<Row, Place<Uuid>>> {
     let query = filtered(scope, id, filter)?;
-    let total = listing::total(scope, &query, stretch).await?;
-    let found = by_time(newest_first)
-        .of(query, stretch)?
-        .all(scope.reader())
-        .await?;
-    let page = Page::cut(found, stretch.limit, place);
-    Ok(page.of(total).map(|row| Row {
+    let order = by_time(newest_first);
+    let page = listing::section(scope, query, &order, stretch, place).await?;
+    Ok(page.map(|row| Row {
         id: row.id,
         device_id: row.device_id,
         time: row.ts,

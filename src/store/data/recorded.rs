@@ -16,7 +16,7 @@ use crate::{
     error::Result,
     id::{DataTableId, first_uuid_at, time_of},
     store::{
-        core::{handle::Store, json::members, scope::Scope},
+        core::{handle::Store, json::members, part::Ration, scope::Scope},
         entities::data_table_row,
     },
 };
@@ -62,8 +62,8 @@ impl Bound {
     }
 }
 
-/// Reads a section of `limit` rows of all data tables behind `after` and up to `until`. Returns those of one data table,
-/// and the id behind which the next section starts, if there is one.
+/// Reads a section of `limit` rows of all data tables behind `after` and up to `until`; it ends earlier if the rows are
+/// large. Returns those of one data table, and the id behind which the next section starts, if there is one.
 pub async fn section(
     scope: &Scope,
     table: DataTableId,
@@ -84,16 +84,19 @@ pub async fn section(
         .into_tuple()
         .one(scope.reader())
         .await?;
-    let rows = scope
+    let query = scope
         .find::<Entity>()
         // A sum has no index: the primary key finds the few rows of the section.
         .filter(Column::DataTableId.into_expr().add(0_i64).eq(table.0))
         .filter(Column::Id.gt(after))
         .filter(Column::Id.lte(last.unwrap_or(until)))
-        .order_by_asc(Column::Id)
-        .all(scope.reader())
-        .await?;
-    let rows = rows.into_iter().map(|row| Row {
+        .order_by_asc(Column::Id);
+    let part = scope.reader().first_rows(query, Ration::Step).await?;
+    let last = match part.is_cut {
+        true => part.rows.last().map(|row| row.id),
+        false => last,
+    };
+    let rows = part.rows.into_iter().map(|row| Row {
         id: row.id,
         device_id: row.device_id,
         time: row.ts,

@@ -150,11 +150,12 @@ pub async fn list(
     if let Some(state) = state {
         query = query.filter(Column::State.eq(state.as_str()));
     }
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Id.into_expr(), true);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    page.of(total).try_map(Run::try_from)
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(model.id)
+    })
+    .await?;
+    page.try_map(Run::try_from)
 }
 
 /// Returns a run of an export by its number.

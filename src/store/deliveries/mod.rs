@@ -178,11 +178,12 @@ pub async fn list(
     let query = scope
         .find::<delivery::Entity>()
         .filter(filter.condition(integration));
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Id.into_expr(), newest_first);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    page.of(total).try_map(Delivery::try_from)
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(model.id)
+    })
+    .await?;
+    page.try_map(Delivery::try_from)
 }
 
 /// Returns the attempts of these deliveries, in their order.

@@ -156,11 +156,12 @@ pub(in crate::store) async fn model(scope: &Scope, id: ImportId) -> Result<devic
 /// Returns a page of the imports, newest first.
 pub async fn list(scope: &Scope, stretch: &Stretch) -> Result<Page<Import, Place>> {
     let query = scope.find::<device_import::Entity>();
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(device_import::Column::Id.into_expr(), true);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    page.of(total).try_map(Import::try_from)
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(model.id)
+    })
+    .await?;
+    page.try_map(Import::try_from)
 }
 
 /// Returns a page of the completed rows, in their order.
@@ -177,11 +178,12 @@ pub async fn rows(
     if let Some(outcome) = outcome {
         query = query.filter(Column::Outcome.eq(outcome));
     }
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Number.into_expr(), false);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |row| Place::of_key(row.number));
-    Ok(page.of(total).map(|row| RowResult {
+    let page = listing::section(scope, query, &order, stretch, |row| {
+        Place::of_key(row.number)
+    })
+    .await?;
+    Ok(page.map(|row| RowResult {
         number: row.number,
         line: row.line,
         device_id: row.device_id,

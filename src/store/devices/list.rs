@@ -83,14 +83,9 @@ pub async fn list(
         .find_also_related(device_state::Entity)
         .filter(Condition::all().add_option(begins_with_states.then_some(of_tenant)))
         .filter(filter.condition(sort, scope.now()));
-    let total = listing::total(scope, &query, stretch).await?;
-    let query = sort.order(begins_with_states).of(query, stretch)?;
-    let found = query.all(scope.reader()).await?;
-    let found = found
-        .into_iter()
-        .map(Device::try_from)
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(found, stretch.limit, |device| sort.place(device)).of(total))
+    let order = sort.order(begins_with_states);
+    let page = listing::section(scope, query, &order, stretch, |row| sort.place(row)).await?;
+    page.try_map(Device::try_from)
 }
 
 impl Filter {
@@ -171,15 +166,15 @@ impl Sort<SortBy> {
         }
     }
 
-    fn place(self, device: &Device) -> Place {
-        let key = device.key.0;
+    fn place(self, (device, state): &(device::Model, Option<device_state::Model>)) -> Place {
+        let key = device.id;
         match self.by {
             SortBy::Created => Place::of_key(key),
-            SortBy::Id => Place(device.provisioned.id.clone(), key),
-            SortBy::Name => Place(device.provisioned.name.clone(), key),
+            SortBy::Id => Place(device.device_id.clone(), key),
+            SortBy::Name => Place(device.name.clone().unwrap_or_default(), key),
             SortBy::Updated => Place::of_time(device.updated_at, key),
             SortBy::LastSeen => {
-                let seen = device.state.received_at;
+                let seen = state.as_ref().and_then(|state| state.received_at);
                 Place::of_time(seen.unwrap_or(Time::UNIX_EPOCH), key)
             }
         }

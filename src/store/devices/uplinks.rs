@@ -59,11 +59,12 @@ pub async fn list(
         .find::<uplink::Entity>()
         .filter(Column::DeviceKey.eq(device.0))
         .filter(span.of(Column::Ts));
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_time(Column::Ts.into_expr(), Column::Id.into_expr(), newest_first);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |row| Place::of_time(row.ts, row.id));
-    Ok(page.of(total).map(Uplink::from))
+    let page = listing::section(scope, query, &order, stretch, |row| {
+        Place::of_time(row.ts, row.id)
+    })
+    .await?;
+    Ok(page.map(Uplink::from))
 }
 
 /// Returns the radio data of the last uplink of a device over a connection.

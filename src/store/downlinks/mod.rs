@@ -236,11 +236,12 @@ pub async fn list(
         .find::<downlink::Entity>()
         .filter(downlink::Column::DeviceKey.eq(device.0))
         .filter(filter.condition());
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(downlink::Column::Id.into_expr(), newest_first);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    page.of(total).try_map(Downlink::try_from)
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(model.id)
+    })
+    .await?;
+    page.try_map(Downlink::try_from)
 }
 
 impl Filter {

@@ -112,11 +112,12 @@ pub async fn list(
     if let Some(kind) = filter.kind {
         query = query.filter(Column::Kind.eq(kind));
     }
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Id.into_expr(), newest_first);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(Event::from))
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(model.id)
+    })
+    .await?;
+    Ok(page.map(Event::from))
 }
 
 impl From<event::Model> for Event {

@@ -142,11 +142,12 @@ pub async fn list(
     let query = scope
         .find::<unknown_device::Entity>()
         .filter(still_unknown(connection));
-    let total = listing::total(scope, &query, stretch).await?;
     let order = Order::by_key(Column::Id.into_expr(), newest_first);
-    let found = order.of(query, stretch)?.all(scope.reader()).await?;
-    let page = Page::cut(found, stretch.limit, |model| Place::of_key(model.id));
-    Ok(page.of(total).map(UnknownDevice::from))
+    let page = listing::section(scope, query, &order, stretch, |model| {
+        Place::of_key(model.id)
+    })
+    .await?;
+    Ok(page.map(UnknownDevice::from))
 }
 
 /// Returns an unknown device.

@@ -92,7 +92,7 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         1,
         "one request; who waits learns of it",
     ),
-    ("threads.rs", 1, "who waits learns of it"),
+    ("threads.rs", 2, "who waits learns of it"),
     ("uplink/subscriber.rs", 1, "one that broke begins again"),
     (
         "uplink/subscription.rs",

@@ -263,6 +263,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "reference",
             "secret",
             "selector",
+            "shares",
             "supervise",
             "username",
         ],

@@ -121,8 +121,34 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         "Rows that an export holds",
         &[
             ("api/data/export.rs", "AT_ONCE"),
+            ("store/core/part.rs", "STEP_BYTES_MAX"),
+            ("store/core/part.rs", "STEP_VALUES_MAX"),
             ("export/parquet.rs", "GROUP_ROWS_MAX"),
             ("export/parquet.rs", "GROUP_BYTES_MAX"),
+        ],
+    ),
+    (
+        "Bytes of the items on a page",
+        &[
+            ("store/core/part.rs", "PAGE_BYTES_MAX"),
+            ("store/core/part.rs", "PAGE_VALUES_MAX"),
+        ],
+    ),
+    (
+        "Memory for the pages of lists",
+        &[
+            ("store/core/room.rs", "ALL_MAX_BYTES"),
+            ("store/core/room.rs", "TENANT_MAX_BYTES"),
+            ("store/core/room.rs", "FREE_BYTES"),
+            ("store/core/part.rs", "VALUE_BYTES"),
+        ],
+    ),
+    (
+        "Exports of rows and of devices",
+        &[
+            ("api/http/exporting.rs", "EXPORTS_MAX"),
+            ("api/http/exporting.rs", "EXPORTS_TENANT_MAX"),
+            ("api/http/exporting.rs", "PARQUET_SIZE"),
         ],
     ),
     (
@@ -142,7 +168,11 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Rows that a scheduled export reads",
-        &[("export/window.rs", "AT_ONCE")],
+        &[
+            ("export/window.rs", "AT_ONCE"),
+            ("store/core/part.rs", "STEP_BYTES_MAX"),
+            ("store/core/part.rs", "STEP_VALUES_MAX"),
+        ],
     ),
     ("Time for one step of a run of a scheduled export", &[]),
     (

@@ -13,6 +13,7 @@ mod exports;
 pub mod fills;
 mod grafana;
 mod hostile_sftp;
+mod large_rows;
 mod latest;
 mod measurements;
 mod pictures;

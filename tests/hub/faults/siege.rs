@@ -32,6 +32,7 @@ use crate::{
         fake_kafka::{self, FakeKafka},
         fake_postgres::{self, FakePostgres},
         frames::Frames,
+        rows::{fill, time},
         server::{Connection, Hub, MEMORY_MAX_KIB, PASSWORD, things_stack},
         sink::{Cue, Sink},
     },
@@ -192,6 +193,8 @@ async fn again_and_again(attack: &Attack<'_>, duration: Duration) -> usize {
 struct Attacker {
     connection: Connection,
     integrations: Vec<String>,
+    /// Path of a data table with rows of many values.
+    table: String,
     uplinks: AtomicUsize,
 }
 
@@ -219,17 +222,29 @@ impl Attacker {
             let made = hub.post("integrations", &body).await.created();
             integrations.push(format!("integrations/{}", made["id"]));
         }
+        let body = json!({"name": "large", "selector": "nothing"});
+        let table = hub.post("data-tables", &body).await.created();
+        add_lists(hub, &table["id"]).await;
         Self {
             connection,
             integrations,
+            table: format!("data-tables/{}", table["id"]),
             uplinks: AtomicUsize::new(0),
         }
     }
 
     /// Returns the attacks, which are repeated again and again.
-    fn attacks<'a>(&'a self, hub: &'a Hub) -> [(&'static str, Attack<'a>); 8] {
+    fn attacks<'a>(&'a self, hub: &'a Hub) -> [(&'static str, Attack<'a>); 10] {
         [
             ("unread streams", Box::new(|| takes_nothing(hub).boxed())),
+            (
+                "unread pages",
+                Box::new(|| self.reads_nothing(hub, "rows?limit=1000").boxed()),
+            ),
+            (
+                "unread files",
+                Box::new(|| self.reads_nothing(hub, "rows.parquet").boxed()),
+            ),
             ("heads without end", Box::new(|| ends_no_head(hub).boxed())),
             ("guesses", Box::new(|| guesses(hub).boxed())),
             ("hang-ups", Box::new(|| hangs_up(hub).boxed())),
@@ -238,6 +253,17 @@ impl Attacker {
             ("tests", Box::new(|| self.tries_out(hub).boxed())),
             ("uplinks", Box::new(|| self.sends(hub).boxed())),
         ]
+    }
+
+    /// As many requests for large responses as one connection may have, of which nothing is taken.
+    async fn reads_nothing(&self, hub: &Hub, what: &str) {
+        let streams = limits::bounds("Requests at a time on one HTTP/2 connection")[0];
+        let path = format!("/api/v3/{}/{what}", self.table);
+        let mut client = Frames::open(hub, 0).await;
+        for number in 0..u32::try_from(streams).unwrap() {
+            client.get_as(&hub.token, 2 * number + 1, &path).await;
+        }
+        sleep(HELD).await;
     }
 
     /// Tests of what never answers, more than one tenant may have.
@@ -267,6 +293,23 @@ impl Attacker {
         });
         join_all(uplinks).await;
     }
+}
+
+/// Adds rows of some 100 KB each, whose many values need more memory than their text.
+async fn add_lists(hub: &Hub, table: &Value) {
+    let list = match &hub.database {
+        Database::Sqlite => {
+            "json_object('n', json('[' || replace(hex(zeroblob(50000)), '00', '1,') || '1]'))"
+        }
+        Database::Postgres(_) => "('{\"n\": [' || repeat('1,', 50000) || '1]}')::jsonb",
+    };
+    let at = match &hub.database {
+        Database::Sqlite => time(1),
+        Database::Postgres(_) => format!("{}::timestamptz", time(1)),
+    };
+    let columns = "tenant_id, id, data_table_id, device_id, ts, data";
+    let values = format!("1, ID, {table}, 'd', {at}, {list}");
+    fill(hub, 200, "data_table_rows", columns, &values).await;
 }
 
 fn eui(number: usize) -> String {

@@ -20,6 +20,13 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
+/// Names of fields, by their numbers in the static table, whose values follow.
+const AUTHORITY: &[u8] = &[0x01];
+const PATH: &[u8] = &[0x04];
+const AUTHORIZATION: &[u8] = &[0x0f, 0x08];
+/// The status 200, by its number in the static table.
+const OK: u8 = 0x88;
+
 /// The setting for how many streams a client may have at a time.
 pub const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// Error codes of stream resets.
@@ -50,10 +57,26 @@ impl Frames {
 
     /// Begins a request.
     pub async fn get(&mut self, stream: u32, path: &str) {
-        // GET and https by their numbers in the static table; the path and the authority in words.
+        self.begin(stream, &[(PATH, path), (AUTHORITY, "localhost")])
+            .await;
+    }
+
+    /// Begins a request of a caller with this token.
+    pub async fn get_as(&mut self, token: &str, stream: u32, path: &str) {
+        let token = format!("Bearer {token}");
+        let authorized = (AUTHORIZATION, token.as_str());
+        self.begin(
+            stream,
+            &[(PATH, path), (AUTHORITY, "localhost"), authorized],
+        )
+        .await;
+    }
+
+    async fn begin(&mut self, stream: u32, fields: &[(&[u8], &str)]) {
+        // GET and https by their numbers in the static table; the others in words.
         let mut head = vec![0x82, 0x87];
-        for (name, value) in [(0x04, path), (0x01, "localhost")] {
-            head.push(name);
+        for (name, value) in fields {
+            head.extend(*name);
             head.push(u8::try_from(value.len()).unwrap());
             head.extend(value.as_bytes());
         }
@@ -106,6 +129,11 @@ impl Frame {
     /// Returns the error code of the reset.
     pub fn reason(&self) -> u32 {
         u32::from_be_bytes(*self.payload.first_chunk().unwrap())
+    }
+
+    /// True if the head of a response begins with the status 200.
+    pub fn is_ok(&self) -> bool {
+        self.kind == HEADERS && self.payload.first() == Some(&OK)
     }
 
     /// A value among settings.
