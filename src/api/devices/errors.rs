@@ -252,13 +252,6 @@ pub const ERRORS: &[DeclaredError] = &[
         message: "a data table is being deleted; try again",
     },
     DeclaredError {
-        operations: &["list_device_uplinks"],
-        reason: Reason::Overloaded,
-        cause: "Other large pages of your tenant are being read, or their clients have not taken them yet. Take each \
-                response before the next request, or request a lower `limit`.",
-        message: "too many large pages of this tenant at a time; try again, or request a lower limit",
-    },
-    DeclaredError {
         operations: &["export_devices"],
         reason: Reason::Overloaded,
         cause: "Other exports are running: at most 16 of a tenant and 32 of the hub at a time. Wait for one to end.",

@@ -1,5 +1,5 @@
 //! First rows of a query, up to a size: a row may be as large as the body of a request, so the number of rows alone
-//! bounds no memory. Neither does the number of bytes: a short number in an array takes many times its text.
+//! bounds no memory. Bytes alone do not either, because a short number in an array takes many times its text.
 
 use sea_orm::{
     DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,

@@ -51,7 +51,7 @@ impl Rooms {
 }
 
 impl Room {
-    /// Returns the room of what nobody waits for.
+    /// Returns a room that reserves nothing.
     pub fn none() -> Self {
         Self(None)
     }

@@ -225,6 +225,8 @@ impl Attacker {
         let body = json!({"name": "large", "selector": "nothing"});
         let table = hub.post("data-tables", &body).await.created();
         add_lists(hub, &table["id"]).await;
+        let rows = format!("data-tables/{}/rows?limit=1", table["id"]);
+        assert!(hub.get(&rows).await.ok()["collection"][0]["data"]["n"].is_array());
         Self {
             connection,
             integrations,

@@ -77,6 +77,7 @@ impl Frames {
         let mut head = vec![0x82, 0x87];
         for (name, value) in fields {
             head.extend(*name);
+            assert!(value.len() < 127, "a longer one has another form");
             head.push(u8::try_from(value.len()).unwrap());
             head.extend(value.as_bytes());
         }
