@@ -29,7 +29,7 @@ use crate::config::Config;
 const STATEMENTS_CACHED: usize = 1000;
 
 /// Maximum number of rows that a file's driver reads ahead, each of which may be large.
-const ROWS_AHEAD: usize = 8;
+const ROWS_AHEAD: usize = 24;
 
 /// Maximum number of readers of a file. Concurrent reads share one statement, so more readers would only use memory.
 const READERS_MAX: u32 = 4;
